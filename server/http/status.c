@@ -1,0 +1,154 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/rc.h"
+#include "server/http/api.h"
+
+/*
+ * Processes and ports, as the master tells them.  Processes come first, then
+ * ports, then STATUS_END.
+ */
+#define STATUS_TIMEOUT_MS 10000
+
+static int
+put_proc(struct json *j, struct rbuf *in)
+{
+	static const uint8_t none[16];
+	uint8_t role, vault[16];
+	uint32_t pid, uid;
+	uint64_t conn;
+	int64_t started;
+	int rc;
+
+	if ((rc = rbuf_u8(in, &role)) != RC_OK ||
+	    (rc = rbuf_u32(in, &pid)) != RC_OK ||
+	    (rc = rbuf_u32(in, &uid)) != RC_OK ||
+	    (rc = rbuf_i64(in, &started)) != RC_OK ||
+	    (rc = rbuf_bytes(in, vault, sizeof(vault))) != RC_OK ||
+	    (rc = rbuf_u64(in, &conn)) != RC_OK ||
+	    (rc = rbuf_end(in)) != RC_OK)
+		return rc;
+	json_object(j, NULL);
+	json_put_str(j, "role", role_name((enum role)role));
+	json_put_u64(j, "pid", pid);
+	json_put_u64(j, "uid", uid);
+	json_put_i64(j, "started", started);
+	if (memcmp(vault, none, sizeof(vault)) != 0)
+		json_put_hex(j, "vault", vault, sizeof(vault));
+	if (conn != 0)
+		json_put_u64(j, "connection", conn);
+	json_end(j);
+	return RC_OK;
+}
+
+static const char *
+port_key(uint8_t kind)
+{
+	switch (kind) {
+	case PORT_SERVER:	return "Ports.Server";
+	case PORT_SSL:		return "Ports.SSLServer";
+	case PORT_GUI:		return "Ports.GUI";
+	case PORT_WEB:		return "Ports.Web";
+	case PORT_WEBSSL:	return "Ports.WebSSL";
+	case PORT_MCAST_REQ:
+	case PORT_MCAST_ANS:	return "Ports.Multicast";
+	case PORT_SCAN:		return "Ports.UDPScan";
+	default:		return "control";
+	}
+}
+
+static int
+put_port(struct json *j, struct rbuf *in)
+{
+	uint8_t kind, family, addr[16], open, inherited;
+	uint16_t port;
+	char text[INET6_ADDRSTRLEN];
+	int rc;
+
+	if ((rc = rbuf_u8(in, &kind)) != RC_OK ||
+	    (rc = rbuf_u8(in, &family)) != RC_OK ||
+	    (rc = rbuf_bytes(in, addr, sizeof(addr))) != RC_OK ||
+	    (rc = rbuf_u16(in, &port)) != RC_OK ||
+	    (rc = rbuf_u8(in, &open)) != RC_OK ||
+	    (rc = rbuf_u8(in, &inherited)) != RC_OK ||
+	    (rc = rbuf_end(in)) != RC_OK)
+		return rc;
+	if (inet_ntop(family == 6 ? AF_INET6 : AF_INET, addr, text,
+	    sizeof(text)) == NULL)
+		return RC_PROTO;
+	json_object(j, NULL);
+	json_put_str(j, "key", port_key(kind));
+	json_put_str(j, "protocol",
+	    kind >= PORT_MCAST_REQ && kind <= PORT_SCAN ? "udp" : "tcp");
+	json_put_u64(j, "port", port);
+	json_put_bool(j, "open", open != 0);
+	if (open)
+		json_put_str(j, "address", text);
+	json_put_bool(j, "inherited", inherited != 0);
+	json_end(j);
+	return RC_OK;
+}
+
+static int
+put_end(struct json *j, struct rbuf *in)
+{
+	char version[32], id[64];
+	int64_t started;
+	uint32_t sessions, vaults;
+	int rc;
+
+	if ((rc = rbuf_str(in, version, sizeof(version))) != RC_OK ||
+	    (rc = rbuf_str(in, id, sizeof(id))) != RC_OK ||
+	    (rc = rbuf_i64(in, &started)) != RC_OK ||
+	    (rc = rbuf_u32(in, &sessions)) != RC_OK ||
+	    (rc = rbuf_u32(in, &vaults)) != RC_OK ||
+	    (rc = rbuf_end(in)) != RC_OK)
+		return rc;
+	json_put_str(j, "version", version);
+	json_put_str(j, "id", id);
+	json_put_str(j, "mode", "server");
+	json_put_i64(j, "started", started);
+	json_put_u64(j, "sessions", sessions);
+	json_put_u64(j, "vaults", vaults);
+	return RC_OK;
+}
+
+int
+api_status(struct api *a)
+{
+	struct msg m;
+	bool ports = false;
+	int rc;
+
+	if ((rc = chan_send(a->env.parent, MSG_STATUS, NULL, -1)) != RC_OK)
+		goto out;
+	json_array(&a->json, "processes");
+	while ((rc = chan_recv_wait(a->env.parent, &m,
+	    STATUS_TIMEOUT_MS)) == RC_OK) {
+		if (m.type == MSG_STATUS_PROC && !ports) {
+			rc = put_proc(&a->json, &m.body);
+		} else if (m.type == MSG_STATUS_PORT) {
+			if (!ports) {
+				json_end_array(&a->json);
+				json_array(&a->json, "ports");
+				ports = true;
+			}
+			rc = put_port(&a->json, &m.body);
+		} else if (m.type == MSG_STATUS_END) {
+			json_end_array(&a->json);
+			rc = put_end(&a->json, &m.body);
+			if (rc == RC_OK)
+				return 200;
+		} else {
+			rc = RC_STATE;
+		}
+		if (rc != RC_OK)
+			break;
+	}
+out:
+	return api_fail(a, 503, "the master did not answer: %s", rc_str(rc));
+}

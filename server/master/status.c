@@ -1,0 +1,101 @@
+#include "config.h"
+
+#include "server/master/master.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/rc.h"
+
+/* Process list and ports, for the control socket alone. */
+
+static void
+send_proc(struct proc *to, enum role role, pid_t pid, uid_t uid,
+    int64_t started, const uint8_t *vault, uint64_t conn)
+{
+	struct wbuf body = WBUF_INIT(64);
+
+	wbuf_u8(&body, (uint8_t)role);
+	wbuf_u32(&body, (uint32_t)pid);
+	wbuf_u32(&body, (uint32_t)uid);
+	wbuf_i64(&body, started);
+	if (vault != NULL)
+		wbuf_bytes(&body, vault, 16);
+	else
+		wbuf_zeros(&body, 16);
+	wbuf_u64(&body, conn);
+	proc_send(to, MSG_STATUS_PROC, &body, -1);
+}
+
+static void
+send_port(struct proc *to, uint8_t kind, const struct addr *a, bool open,
+    bool inherited)
+{
+	struct wbuf body = WBUF_INIT(64);
+
+	wbuf_u8(&body, kind);
+	addr_put(&body, a);
+	wbuf_u8(&body, open);
+	wbuf_u8(&body, inherited);
+	proc_send(to, MSG_STATUS_PORT, &body, -1);
+}
+
+/* What the design has and this version does not open yet, and 32007 when it is
+ * switched off. */
+static void
+send_closed(struct proc *to, const struct conf *c)
+{
+	const struct {
+		uint8_t		kind;
+		uint16_t	port;
+	} v[] = {
+		{ PORT_SSL, c->ssl_enabled ? 0 : c->port_ssl },
+		{ PORT_GUI, c->port_gui },
+		{ PORT_WEB, c->port_web },
+		{ PORT_WEBSSL, c->port_webssl },
+		{ PORT_MCAST_REQ, c->port_mcast_req },
+		{ PORT_MCAST_ANS, c->port_mcast_ans },
+		{ PORT_SCAN, c->port_scan },
+	};
+	struct addr a = { .family = 4 };
+	size_t i;
+
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		if (v[i].port == 0)
+			continue;
+		a.port = v[i].port;
+		send_port(to, v[i].kind, &a, false, false);
+	}
+}
+
+int
+on_status(void *self, struct chan *c, struct msg *msg)
+{
+	struct proc *p = self, *q;
+	struct master *m = p->m;
+	struct wbuf body = WBUF_INIT(256);
+	uint32_t vaults = 0;
+	size_t i;
+
+	(void)c;
+	if (rbuf_end(&msg->body) != RC_OK || p->conn.kind != PORT_CONTROL)
+		return RC_STATE;
+	send_proc(p, ROLE_MASTER, m->pid, m->euid, m->started,
+	    NULL, 0);
+	for (q = m->procs; q != NULL; q = q->next) {
+		send_proc(p, q->role, q->pid, q->uid, q->started,
+		    q->vault != NULL ? q->vault->id : NULL, q->conn.id);
+		vaults += q->role == ROLE_STORE;
+	}
+	for (i = 0; i < m->ports.n; i++)
+		send_port(p, m->ports.v[i].kind, &m->ports.v[i].addr,
+		    m->ports.v[i].fd != -1, m->ports.v[i].inherited);
+	send_closed(p, &m->conf);
+	wbuf_str(&body, PACKAGE_VERSION);
+	wbuf_str(&body, m->conf.id);
+	wbuf_i64(&body, m->started);
+	wbuf_u32(&body, proc_count(m, ROLE_SESSION, PROC_BUSY));
+	wbuf_u32(&body, vaults);
+	proc_send(p, MSG_STATUS_END, &body, -1);
+	return RC_OK;
+}
