@@ -197,7 +197,7 @@ static const struct handler from_role[] = {
 	{ MSG_LOG,	1, on_log },
 };
 
-/* RC_AGAIN when there is no more for now. */
+/* RC_AGAIN when there is no more yet. */
 static int
 take_some(struct source *s, const struct handler *t, size_t nt, int max)
 {

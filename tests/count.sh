@@ -56,6 +56,18 @@ run_tap() {
 	fi
 }
 
+# run_exit PREFIX PROGRAM: one test, told by its exit status
+run_exit() {
+	local name
+	name=$(basename "$2")
+	if timeout 300 "$2" >"$work/out.$1.$name" 2>&1 </dev/null; then
+		pass "$1/$name"
+	else
+		tail -n 30 "$work/out.$1.$name"
+		fail "$1/$name"
+	fi
+}
+
 # run_fuzz PREFIX TARGET: replays its corpus.
 run_fuzz() {
 	local prefix=$1 target=$2 name

@@ -165,8 +165,10 @@ path_between(const struct tdir **from, const struct tdir *d,
 		}
 		len += p->name_len + 1;
 	}
-	at = len;
-	path[at - 1] = '\0';
+	if ((at = len) == 0) {		/* d itself: no name is that long */
+		path[0] = '\0';
+		return;
+	}
 	for (p = d; p != *from; p = p->parent) {
 		at -= p->name_len + 1;
 		memcpy(path + at, p->name, p->name_len);

@@ -12,7 +12,7 @@
  * administrator confirms.
  */
 #define CLOCK_GAP_MAX	(7 * 86400)
-#define CLOCK_BACK_MAX	10		/* seconds that time keeping may take back */
+#define CLOCK_BACK_MAX	10		/* seconds that NTP may take */
 
 struct vclock {
 	uint64_t	base;		/* vault clock when it was started */

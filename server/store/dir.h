@@ -25,7 +25,7 @@ int	dir_sync_sub(int at, const char *name);
 int	dir_rename(int at, const char *from, const char *to, bool replace);
 /* RC_OK also when it was not there. */
 int	dir_unlink(int at, const char *name);
-/* Replace `at`/name by these bytes, durably.  tmp is the name used meanwhile. */
+/* Replace `at`/name by these bytes, durably; tmp is its name meanwhile. */
 int	dir_write(int at, const char *name, const char *tmp, const void *p,
 	    size_t n);
 /* Read up to size bytes; *n tells how many there were.  RC_LIMIT: more. */

@@ -20,19 +20,17 @@
 #define PACK_FOOT_HEAD_LEN	8
 #define PACK_FOOT_ENTRY_LEN	48
 #define PACK_TARGET		(64u << 20)
-#define PACK_SIZE_MAX		(1ull << 35)		/* offsets are u32 in units of 8 */
 #define PACK_NUMBER_MAX		((1ull << 40) - 1)
-#define PACK_F_COPY		0x0001	/* record: second copy of a journal record */
-#define PACK_F_GAP		0x0002	/* record: bytes that a crash left torn */
+#define PACK_F_COPY		0x0001	/* second copy of a journal record */
+#define PACK_F_GAP		0x0002	/* bytes that a crash left torn */
 
 #define JOURNAL_MAGIC		0x53474a524e4c310aull	/* "SGJRNL1\n" */
 #define JOURNAL_HEADER_LEN	64
-
 #define JOURNAL_RECORD_LEN	64
 #define JOURNAL_BODY_MAX	(64u << 10)
 #define JOURNAL_ROLL		(4u << 20)
 #define JOURNAL_RESERVE		(128u << 10)
-#define JOURNAL_F_STATE		0x0001	/* carried over from the segment before */
+#define JOURNAL_F_STATE		0x0001	/* carried over from before */
 
 #define INDEX_MAGIC		0x5347494e4458310aull	/* "SGINDX1\n" */
 #define INDEX_MANIFEST_MAGIC	0x53474d414e49310aull	/* "SGMANI1\n" */

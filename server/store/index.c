@@ -18,7 +18,8 @@
 #include "server/store/memtable.h"
 
 #define FILES_MAX	10		/* of one kind; descriptors are few */
-#define GROWTH		4		/* a file is merged until the one before is this much larger */
+/* A file is merged until the one before it is this many times larger. */
+#define GROWTH		4
 #define MANIFEST_MAX	4096
 
 struct level {

@@ -23,7 +23,7 @@ struct ixmark {
 };
 struct ixstate {
 	struct ixmark	data, nodes;
-	uint32_t	next_run;	/* no run had this number or a higher one */
+	uint32_t	next_run;	/* above all numbers of runs */
 };
 
 struct index;

@@ -20,7 +20,7 @@ struct io_pool;
 int	io_pool_new(struct io_pool **p);
 /* Start them; returns when all run. */
 int	io_pool_start(struct io_pool *p);
-int	io_pool_fd(const struct io_pool *p);	/* readable: something is back */
+int	io_pool_fd(const struct io_pool *p);	/* readable: one is back */
 void	io_submit(struct io_pool *p, struct io_job *j);
 struct io_job *io_done(struct io_pool *p);	/* NULL: none */
 /* Wait until one is back. */

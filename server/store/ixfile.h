@@ -50,7 +50,7 @@ int	ixfile_find(const struct ixfile *f, const struct object_id *id,
 /* In order. */
 struct ixcursor {
 	const struct ixfile	*f;
-	uint64_t		 page, left;	/* left: entries not yet given */
+	uint64_t		 page, left;	/* left: entries to come */
 	unsigned		 at, n;
 	uint8_t			 buf[4096];
 };

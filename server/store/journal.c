@@ -373,7 +373,7 @@ carry(struct journal *j, struct journal *to,
 	if ((rc = jscan_init(&s, j->fd, j->segment)) != RC_OK)
 		goto out;
 	while (s.off < j->end) {
-		/* A damaged segment is not rolled over: nothing may get lost. */
+		/* A damaged segment is not rolled over. */
 		if ((rc = jscan_next(&s, &r)) != RC_OK)
 			goto out;
 		if (!keep(arg, &r))

@@ -19,7 +19,7 @@ typedef int journal_fn(void *arg, const struct jrec *r);
 
 struct journal_found {
 	bool		damaged;	/* a hole before a synced place */
-	uint64_t	torn;		/* bytes behind the last record, not yet cut */
+	uint64_t	torn;		/* bytes behind the last record */
 };
 
 struct journal_pos {
@@ -49,7 +49,7 @@ int	journal_append(struct journal *j, uint16_t kind, const void *body,
 	    size_t len, struct journal_pos *pos, uint64_t *seq);
 int	journal_sync(struct journal *j);
 bool	journal_dirty(const struct journal *j);
-int	journal_fd(const struct journal *j);	/* for a sync in another thread */
+int	journal_fd(const struct journal *j);	/* for another thread */
 uint64_t journal_size(const struct journal *j);
 void	journal_synced(struct journal *j, uint64_t size);
 uint64_t journal_next_seq(const struct journal *j);

@@ -74,7 +74,7 @@ vault_admit(struct vault *v, struct run *r, const struct ixent *e)
 	int rc;
 
 	if (index_full(ix)) {
-		/* A run's own has no marks; while recovering none is covered. */
+		/* A run's own has no marks; recovery covers nothing. */
 		if (ix != v->index || v->recovering)
 			rc = index_flush(ix, &none);
 		else
@@ -93,7 +93,7 @@ vault_find(struct vault *v, const struct run *r, const struct object_id *id,
 
 	rc = index_find(v->index, id, copy, e);
 	if (rc == RC_CRC && !v->recovering) {
-		log_err("a page of the index is bad: made again from the packs");
+		log_err("a page of the index is bad: made anew from packs");
 		if ((rc = vault_rebuild_index(v)) == RC_OK)
 			rc = index_find(v->index, id, copy, e);
 	}
@@ -202,7 +202,7 @@ vault_bad(struct vault *v, const struct object_id *id, unsigned copy)
 		return RC_OK;
 	if (v->state.ndamaged >= STATE_DAMAGED_MAX)
 		return RC_LIMIT;
-	/* Nothing is deleted for it: the next backup is asked for the object. */
+	/* Nothing is deleted for it: the next backup is asked for it. */
 	rc = vault_read(v, &e, &wire, &len);
 	return note_damage(v, id, rc == RC_CRC ? DAMAGED_FOUND : DAMAGED_TOLD);
 }

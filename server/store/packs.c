@@ -14,12 +14,12 @@
 #include "common/secret.h"
 #include "server/store/dir.h"
 #include "server/store/format.h"
+#include "server/store/packname.h"
 #include "server/store/packseal.h"
 
 #define WRITE_BUFFER	(1u << 20)
 #define RANGE_EVERY	(8u << 20)
 #define READ_FDS	8
-#define NAME_LEN	40
 #define COUNT_MAX	65536		/* records: bounds the footer */
 
 struct writer {
@@ -31,10 +31,10 @@ struct writer {
 	uint32_t	 tag;
 	uint64_t	 size;		/* with what is in the buffer */
 	uint64_t	 flushed;	/* bytes in the file */
-	uint64_t	 whole;		/* end of the last record that is wholly in the file */
+	uint64_t	 whole;		/* end of the last whole record in it */
 	uint64_t	 synced;
 	uint64_t	 ranged;	/* given to sync_file_range() */
-	uint64_t	 syncing;	/* flushed when the sync under way began */
+	uint64_t	 syncing;	/* flushed when the sync began */
 	uint64_t	 sync_number;
 	uint32_t	 count;		/* records since it was opened */
 	uint8_t		*buf;
@@ -57,15 +57,6 @@ struct packs {
 	bool		 busy;		/* other threads sync our descriptors */
 	int		 doomed[2];	/* to be closed when they are done */
 };
-
-static void
-pack_name(enum pack_kind kind, uint64_t number, char out[NAME_LEN])
-{
-	snprintf(out, NAME_LEN, "%03llx/%04llx.%c",
-	    (unsigned long long)(number >> 16),
-	    (unsigned long long)(number & 0xffff),
-	    kind == PACK_NODE ? 'n' : 'd');
-}
 
 int
 packs_new(struct packs **out, const struct packs_opt *o)
@@ -100,72 +91,10 @@ packs_free(struct packs *p)
 	free(p);
 }
 
-struct each {
-	struct packs	*p;
-	uint64_t	 high;
-	int		 sub;		/* descriptor of the inner directory */
-	int		(*fn)(void *arg, enum pack_kind kind, uint64_t number);
-	void		*arg;
-	uint64_t	 last;
-};
-
-static int
-each_file(void *arg, const char *name)
-{
-	struct each *e = arg;
-	const char *dot = strchr(name, '.');
-	enum pack_kind kind;
-	uint64_t low;
-
-	if (dot == NULL || !hex_number(name, (size_t)(dot - name), 4, &low) ||
-	    low > 0xffff)
-		return RC_OK;
-	if (strcmp(dot, ".d") == 0)
-		kind = PACK_DATA;
-	else if (strcmp(dot, ".n") == 0)
-		kind = PACK_NODE;
-	else if (strcmp(dot, ".d.tmp") == 0 || strcmp(dot, ".n.tmp") == 0)
-		return e->fn == NULL ? dir_unlink(e->sub, name) : RC_OK;
-	else
-		return RC_OK;
-	low |= e->high << 16;
-	if (low > e->last)
-		e->last = low;
-	return e->fn == NULL ? RC_OK : e->fn(e->arg, kind, low);
-}
-
-static int
-each_dir(void *arg, const char *name)
-{
-	struct each *e = arg;
-	int rc;
-
-	if (!hex_number(name, strlen(name), 3, &e->high))
-		return RC_OK;
-	if ((rc = dir_open(e->p->opt.dirfd, name, &e->sub)) != RC_OK)
-		return rc;
-	rc = dir_each(e->sub, each_file, e);
-	fd_close(&e->sub);
-	return rc;
-}
-
-int
-packs_each(struct packs *p, int (*fn)(void *arg, enum pack_kind kind,
-    uint64_t number), void *arg)
-{
-	struct each e = { .p = p, .sub = -1, .fn = fn, .arg = arg };
-
-	return dir_each(p->opt.dirfd, each_dir, &e);
-}
-
 int
 packs_find_last(struct packs *p, uint64_t *last)
 {
-	struct each e = { .p = p, .sub = -1 };
-	int rc = dir_each(p->opt.dirfd, each_dir, &e);
-
-	*last = e.last;
-	return rc;
+	return pack_find_last(p->opt.dirfd, last);
 }
 
 void
@@ -185,7 +114,7 @@ int
 packs_open_pack(struct packs *p, enum pack_kind kind, uint64_t number,
     bool write, int *fd)
 {
-	char name[NAME_LEN];
+	char name[PACK_NAME_LEN];
 
 	pack_name(kind, number, name);
 	return dir_file(p->opt.dirfd, name, write ? O_RDWR : O_RDONLY, fd);
@@ -222,7 +151,7 @@ packs_resume(struct packs *p, enum pack_kind kind, uint64_t number,
 	}
 	w->number = number;
 	w->tag = tag;
-	/* Whether it was synced before the crash nobody knows: sync it again. */
+	/* Whether it was synced before the crash nobody knows. */
 	w->size = w->flushed = w->whole = off;
 	w->synced = w->ranged = PACK_HEADER_LEN;
 	w->n = w->count = 0;
@@ -237,7 +166,7 @@ writer_create(struct packs *p, enum pack_kind kind)
 	struct writer *w = &p->w[kind];
 	struct pack_header h = { .kind = kind, .number = p->last + 1 };
 	uint8_t head[PACK_HEADER_LEN];
-	char name[NAME_LEN], tmp[NAME_LEN + 4], sub[NAME_LEN];
+	char name[PACK_NAME_LEN], tmp[PACK_NAME_LEN + 4], sub[PACK_NAME_LEN];
 	int fd = -1, rc;
 
 	if (h.number > PACK_NUMBER_MAX)

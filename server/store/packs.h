@@ -75,8 +75,4 @@ int	packs_sync_end(struct packs *p, const int rcs[2]);
 int	packs_read(struct packs *p, enum pack_kind kind, uint64_t number,
 	    uint64_t off, void *buf, size_t n);
 
-/* Every pack: fn(arg, kind, number). */
-int	packs_each(struct packs *p, int (*fn)(void *arg, enum pack_kind kind,
-	    uint64_t number), void *arg);
-
 #endif

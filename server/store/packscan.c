@@ -243,7 +243,8 @@ record_at(struct pack_scan *s, uint64_t off, struct pack_rec *r)
 object:
 	rbuf_init(&in, p + OBJECT_PREFIX_LEN, OBJECT_HEADER_LEN);
 	if (n < HEAD_LEN || object_get_header(&in, &r->h) != RC_OK ||
-	    !object_wire_len(&r->h, &wire) || record_size((uint32_t)wire) > left)
+	    !object_wire_len(&r->h, &wire) ||
+	    record_size((uint32_t)wire) > left)
 		return RC_CORRUPT;
 	if (r->prefix_ok)
 		return wire == r->px.len ? RC_OK : RC_CORRUPT;

@@ -47,7 +47,7 @@ struct pack_scan {
 	bool		 foot;		/* stopped at a footer's first bytes */
 	struct pack_trailer trailer;
 	bool		 full;		/* read and check whole objects */
-	uint8_t		*buf;		/* full: the last record, from its prefix on */
+	uint8_t		*buf;		/* full: the last record */
 	size_t		 room;
 };
 
@@ -55,7 +55,7 @@ struct pack_rec {
 	uint64_t	 off;		/* of the prefix */
 	struct prefix	 px;
 	struct object_header h;		/* unless a copy or a gap */
-	bool		 prefix_ok;	/* false: damaged, but the object behind it is whole */
+	bool		 prefix_ok;	/* false: only the object is whole */
 	bool		 crc_ok;	/* full: the object's own crc */
 	bool		 pad_ok;	/* full: zeros behind it */
 };

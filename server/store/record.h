@@ -15,7 +15,7 @@
 struct prefix {
 	uint32_t	tag;
 	uint32_t	len;		/* of what follows, without the zeros */
-	uint32_t	crc;		/* prefix with this field zero, then covered() */
+	uint32_t	crc;		/* of the prefix, then what it covers */
 	uint16_t	writer;
 	uint16_t	flags;
 	uint32_t	run;

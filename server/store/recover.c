@@ -29,7 +29,7 @@ struct recovery {
 	size_t		 nruns;
 	uint32_t	 max_run;
 	struct tail	 tail[2];
-	struct run	 late;		/* its pending nodes: edges came later */
+	struct run	 late;		/* its nodes wait for edges */
 	bool		 repair;	/* at start: torn ends are mended */
 	uint64_t	 admitted, holes;
 };
@@ -135,12 +135,14 @@ take_record(struct recovery *rec, int fd, uint64_t number,
 		rec->max_run = r->px.run;
 	if (object_is_node(e.type)) {
 		/*
-		 * Whose a node with a damaged prefix was nobody knows.  One that
-		 * was synced and is complete does no harm in the index.
+		 * Whose a node with a damaged prefix was nobody knows.  One
+		 * that was synced and is complete does no harm.
 		 */
 		if (r->prefix_ok ? !is_committed(rec, r->px.run) : !durable)
 			return RC_OK;
 		rc = resolve_at(rec->v, fd, &e, r->h.edges);
+		if (!r->prefix_ok && (rc == RC_MISSING || rc == RC_RANGE))
+			return RC_OK;
 		if (rc == RC_MISSING)
 			return late_node(rec, &e);
 		if (rc != RC_OK && rc != RC_RANGE)

@@ -307,7 +307,7 @@ state_apply(void *arg, const struct jrec *r)
 	case JOURNAL_DAMAGED:
 		return apply_damaged(s, r);
 	default:
-		/* Of a later version without an incompat bit: kept, not used. */
+		/* Of a later version: kept, not used. */
 		return RC_OK;
 	}
 }

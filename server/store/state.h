@@ -25,7 +25,7 @@ struct snap {
 	uint8_t			 job[16];
 	uint64_t		 seq;		/* vault sequence */
 	uint32_t		 run;
-	struct journal_pos	 pos, next;	/* next: while a segment is rolled over */
+	struct journal_pos	 pos, next;	/* next: in a new segment */
 };
 
 struct keyrec {
@@ -59,12 +59,12 @@ struct state {
 	size_t		 ndamaged, damaged_room;
 	size_t		 move_snap, move_key;
 	uint64_t	 vault_seq;		/* of the newest snapshot */
-	uint64_t	 durable_seq;		/* of the newest that is synced */
+	uint64_t	 durable_seq;		/* of the newest synced */
 	uint8_t		 receipt[32];		/* hash of its server part */
 	uint32_t	 max_run;
-	struct ixmark	 durable[2];		/* packs were synced up to here */
-	uint64_t	 sealed[2];		/* highest sealed pack of each kind */
-	uint64_t	 clock_seq;		/* journal sequence of the newest CLOCK */
+	struct ixmark	 durable[2];		/* packs are synced so far */
+	uint64_t	 sealed[2];		/* highest sealed packs */
+	uint64_t	 clock_seq;		/* of the newest CLOCK */
 	struct vclock	 clock;
 };
 
@@ -102,9 +102,9 @@ struct vclient *state_client(struct state *s, const uint8_t id[16]);
 struct vjob *state_job(struct state *s, const uint8_t client[16],
 	    const uint8_t job[16]);
 enum damaged_reason {
-	DAMAGED_HEALED = 0,		/* a whole copy came: forget the ones before */
-	DAMAGED_FOUND = 1,		/* store read it and the crc was wrong */
-	DAMAGED_TOLD = 2,		/* a client could not open it */
+	DAMAGED_HEALED = 0,	/* a whole copy came: forget those before */
+	DAMAGED_FOUND = 1,	/* store read it and the crc was wrong */
+	DAMAGED_TOLD = 2,	/* a client could not open it */
 };
 bool	state_damaged(const struct state *s, const struct object_id *id);
 void	state_healed(struct state *s, const struct object_id *id);

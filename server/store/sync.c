@@ -155,7 +155,7 @@ journal_back(struct server *srv, int rc)
 {
 	struct waiter *w;
 
-	/* The loop synced meanwhile and was told: then this one is not whole. */
+	/* The loop synced meanwhile and failed: so has this one. */
 	if (rc == RC_OK && srv->v->readonly)
 		rc = RC_READONLY;
 	if (rc == RC_OK)
@@ -259,7 +259,7 @@ sync_begin(struct server *srv)
 	srv->begin_rc = packs_sync_begin(srv->v->packs, fds);
 	for (int i = 0; i < 2; i++) {
 		srv->rcs[i] = RC_OK;
-		/* A buffer that could not be written fails what waits for it. */
+		/* An unwritten buffer fails what waits for it. */
 		if (fds[i] < 0 || srv->begin_rc != RC_OK)
 			continue;
 		srv->job[i].fd = fds[i];

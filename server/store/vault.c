@@ -15,8 +15,8 @@
 #include "common/wbuf.h"
 #include "server/store/dir.h"
 
-#define CLOCK_SAVE	86400		/* seconds that a crash may cost the clock */
-#define TAIL_KEPT	2000		/* records that the next start reads again */
+#define CLOCK_SAVE	86400		/* seconds a crash may cost the clock */
+#define TAIL_KEPT	2000		/* records the next start reads again */
 #define NEW_PACK_ROOM	(64u << 10)
 #define MERGE_STEP	4096		/* entries, about a millisecond */
 
@@ -72,7 +72,7 @@ vault_create(int dirfd, const struct vault_opt *o)
 	return ident_write(dirfd, &id);
 }
 
-/* The holder is written for the next who tries; the lock itself is the kernel's. */
+/* The holder is told to the next who tries; the lock itself is the kernel's. */
 static int
 take_lock(struct vault *v, char *holder, size_t size)
 {
@@ -122,7 +122,7 @@ read_identity(struct vault *v, char *holder, size_t size)
 		vault_set_readonly(v, "unknown read-only features");
 		return RC_OK;
 	}
-	/* A new machine of the client has a new key: keep what auth says now. */
+	/* A new machine of the client has a new key: as auth says now. */
 	if (memcmp(v->id.client, v->opt.client, sizeof(v->id.client)) == 0 &&
 	    (memcmp(v->id.client_key, v->opt.client_key,
 	    sizeof(v->id.client_key)) != 0 ||

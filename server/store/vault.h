@@ -18,7 +18,7 @@
  * it; only the descriptors of a sync under way are lent to others.
  */
 #define VAULT_RUNS_MAX		32
-#define VAULT_PENDING_MAX	65536	/* nodes of a run that came before their edges */
+#define VAULT_PENDING_MAX	65536	/* nodes before their edges, a run */
 #define VAULT_SYNC_BYTES	(256u << 20)
 #define VAULT_SYNC_MS		10000
 #define VAULT_SPACE_EVERY	(8u << 20)
@@ -33,11 +33,12 @@ struct vault_opt {
 	uint8_t		 client_key[32];
 	char		 name[VAULT_NAME_LEN];
 	uint64_t	 lock_seconds;
-	uint64_t	 reserve;		/* bytes of disk left to others */
+	uint64_t	 reserve;		/* bytes left to others */
 	uint64_t	 pack_target;		/* 0: PACK_TARGET */
 	vault_sign	*sign;
 	void		*arg;
-	int		(*now)(void *arg, int64_t *wall_ns, uint64_t *boot);	/* NULL: the system's */
+	/* NULL: the system's clocks */
+	int		(*now)(void *arg, int64_t *wall_ns, uint64_t *boot);
 };
 
 /* A client's right to this vault. */
@@ -66,7 +67,7 @@ struct run {
 	bool		 has_node;
 	struct ixmark	 first_node;
 	uint64_t	 objects, new_bytes;
-	bool		 committing;	/* its snapshot is on the way to the disk */
+	bool		 committing;	/* its snapshot is being synced */
 	int		 failed;	/* RC_*: something of it was lost */
 	int		 pins;		/* descriptor of its file */
 	uint64_t	 pins_size;
@@ -94,8 +95,7 @@ struct vault {
 	bool		 recovering;
 	uint64_t	 space_used;	/* since the disk was last asked */
 	uint64_t	 space_left;
-	uint64_t	 dirty_ms;	/* when the oldest unsynced write was made; 0 none */
-	bool		 committing;	/* snapshots are appended and not synced */
+	uint64_t	 dirty_ms;	/* oldest unsynced write; 0 none */
 	uint8_t		*obj;		/* one record, for reading */
 	size_t		 obj_room;
 };
@@ -187,7 +187,7 @@ struct commit {
 	struct snapshot_server	 server;
 	struct object_id	*missing;	/* PROTO_IDS_MAX */
 	size_t			 nmissing;
-	uint8_t			*record;	/* journal record, for the second copy */
+	uint8_t			*record;	/* for its second copy */
 	size_t			 record_len;
 };
 void	commit_clear(struct commit *c);
@@ -211,7 +211,7 @@ int	vault_commit(struct vault *v, struct run *r, const struct grant *g,
 /* --- records (keys.c) --- */
 int	vault_record_add(struct vault *v, const struct grant *g, uint8_t kind,
 	    const void *body, size_t len, uint64_t *seq);
-/* The next key record of this kind (0: any) behind `after`; caller frees raw. */
+/* The next key record of this kind (0: any) after `after`; caller frees raw. */
 int	vault_record_next(struct vault *v, uint8_t kind, uint64_t after,
 	    struct record *r, uint8_t **raw);
 /* The next snapshot behind vault sequence `after`; job all zeros: any. */

@@ -80,9 +80,10 @@ struct mutate {
 	struct object_id snapshot;
 	bool		 clean, lockstep, reseal;
 	bool		 stopped;	/* said half of something on purpose */
+	bool		 zero;		/* asked by the number that means "all" */
 	/* totals */
 	unsigned int	 by[END_MAX], by_code[32], frames, waited, lost;
-	unsigned int	 changes[CH_MAX];
+	unsigned int	 changes[CH_MAX], number;
 };
 
 /* xorshift64*: the same everywhere for one seed. */
@@ -357,6 +358,7 @@ send_changed(struct mutate *m, uint16_t type, enum change ch, struct wbuf *b)
 		f.flags = (uint16_t)(1 + rnd(m, 65535));
 	if (ch == CH_REQUEST)
 		f.request = rnd(m, 3) == 0 ? 0 : 0xffffffff - rnd(m, 2);
+	m->zero |= f.request == 0;
 	m->stopped = f.length > n || ch == CH_STOP;
 	frame_put(h, &f);
 	if (ch == CH_JUNK) {
@@ -504,7 +506,7 @@ static void
 prepare(struct mutate *m)
 {
 	m->puts = 0;
-	m->stopped = false;
+	m->stopped = m->zero = false;
 	m->lockstep = rnd(m, 2) == 0;
 	m->reseal = rnd(m, 3) != 0;
 	m->now = &m->chain[m->clean ? 0 : rnd(m, RUNS)];
@@ -517,6 +519,7 @@ static void
 converse(struct mutate *m, enum talk talk, bool clean)
 {
 	struct conn *c = &m->c;
+	char text[400];
 	int rc;
 
 	m->clean = clean;
@@ -533,7 +536,14 @@ converse(struct mutate *m, enum talk talk, bool clean)
 			conn_drain(c, ANSWER_MS);
 	} else if (rc != RC_EOF || c->end == END_RESET)
 		m->lost++;
+	/* an answer by that number looks like the end of everything */
+	if (c->end == END_OPEN_ERROR && m->zero)
+		c->end = END_REFUSED;
 	m->by[c->end]++;
+	if (c->end == END_OPEN_ERROR || c->end == END_CLOSED ||
+	    c->end == END_RESET)
+		printf("mutate: conversation %u: %s\n", m->number,
+		    ending_text(c, text, sizeof(text)));
 	if (c->end == END_ERROR || c->end == END_OPEN_ERROR) {
 		m->by_code[c->err.code & 31]++;
 		/* an answer was lost: another past */
@@ -607,7 +617,9 @@ do_mutate(struct target *t, int argc, char **argv)
 	printf("mutate: before: %s\n", good ? "served" : "NOT SERVED");
 	for (i = argc == 3 ? first : 0; i < n; i++) {
 		/* each by itself, so that one can be looked at alone */
-		m.rng = (seed + i) * 0x9e3779b97f4a7c15ull | 1;
+		m.rng = (seed * 0x9e3779b97f4a7c15ull ^
+		    (i + 1) * 0xbf58476d1ce4e5b9ull) | 1;
+		m.number = i;
 		rnd(&m, 2);
 		converse(&m, rnd(&m, 8) == 0 ? TALK_ENROL :
 		    rnd(&m, 3) == 0 ? TALK_RESTORE : TALK_BACKUP, false);

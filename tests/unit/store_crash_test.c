@@ -250,7 +250,7 @@ a_directory_copied_at_any_moment_opens(void **state)
 		assert_int_equal(c.v->state.nsnap, i);
 		assert_true(tree_whole(&c, base + 2));
 		assert_int_equal(verify_all(&c, count), 0);
-		/* What the index says after a restart and when it is made anew. */
+		/* And with an index that is made anew. */
 		assert_int_equal(vault_rebuild_index(c.v), RC_OK);
 		for (uint32_t k = 1; k <= i; k++)
 			assert_true(tree_whole(&c, k * 100 + 2));

@@ -142,7 +142,8 @@ copy_one(const char *path, const struct stat *sb, int flag, struct FTW *f)
 	(void)f;
 	snprintf(to, sizeof(to), "%s%s", copy_to, path + strlen(copy_from));
 	if (flag == FTW_D)
-		return mkdir(to, 0700) != 0 && strcmp(to, copy_to) != 0 ? -1 : 0;
+		return mkdir(to, 0700) != 0 && strcmp(to, copy_to) != 0 ?
+		    -1 : 0;
 	in = open(path, O_RDONLY | O_CLOEXEC);
 	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (in < 0 || out < 0)

@@ -227,7 +227,7 @@ by_value(const void *arg, uint32_t a, uint32_t b)
 static void
 sorting_is_stable(void **state)
 {
-	uint32_t value[1000], order[1000], tmp[1000];
+	uint32_t value[1000] = { 0 }, order[1000], tmp[1000];
 
 	(void)state;
 	for (size_t n = 0; n <= 1000; n = n * 2 + 1) {

@@ -97,8 +97,8 @@ see(struct seen *s, const struct walk_dir *d, const char *name,
 	walk_path(d, name, &path);
 	assert_int_equal(wbuf_rc(&path), RC_OK);
 	p = (const char *)path.data;
-	if (strncmp(p, root, strlen(root)) == 0 && strlen(p) < 400 &&
-	    p[strlen(root)] != '\0')
+	if (strncmp(p, root, strlen(root)) == 0 && p[strlen(root)] != '\0' &&
+	    strlen(p) + 3 < sizeof(s->text) - s->len)
 		s->len += (size_t)snprintf(s->text + s->len,
 		    sizeof(s->text) - s->len, "%s%s ", p + strlen(root) + 1,
 		    tail);
