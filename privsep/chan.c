@@ -281,6 +281,7 @@ do_recv(struct chan *c, struct msg *m, int flags)
 	struct iovec iov = { c->buf, c->size };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
+	bool again = true;
 	ssize_t n;
 	int rc, fd;
 
@@ -288,8 +289,14 @@ do_recv(struct chan *c, struct msg *m, int flags)
 	m->type = MSG_NONE;
 	m->fd = -1;
 	rbuf_init(&m->body, c->buf, 0);
+	/* An end that is closed with messages unread gives this one ECONNRESET,
+	 * once, ahead of the messages that it had sent before. */
 	do {
 		n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC | flags);
+		if (n == -1 && errno == ECONNRESET && again) {
+			again = false;
+			errno = EINTR;
+		}
 	} while (n == -1 && errno == EINTR);
 	if (n == -1) {
 		if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -56,8 +56,8 @@
 	X(POLICY,	R(MASTER), R(LISTENER), 0, 65536)		\
 	/* conn u64, kind u8, verdict u8 (CONN_*), addr */		\
 	X(CONN,		R(LISTENER) | R(MASTER), R(MASTER) | R(SESSION) | R(API), 1, 29) \
-	/* conn u64, state u8 (enum conn_state) */			\
-	X(CONN_STATE,	R(MASTER), R(LISTENER), 0, 9)			\
+	/* conn u64, state u8 (enum conn_state); addr if it is CRASHED */ \
+	X(CONN_STATE,	R(MASTER), R(LISTENER), 0, 28)			\
 									\
 	/* --- keyd --- */						\
 	/* worker u32, use u8 (enum keyd_use), vault id16 */		\

@@ -79,7 +79,7 @@ send_line(enum log_level level, const char *line, void *arg)
 }
 
 static void
-set_signals(void)
+set_signals(enum role parent)
 {
 	/*
 	 * A closed peer is an error code, not a death; and a terminal's
@@ -89,6 +89,12 @@ set_signals(void)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	/*
+	 * One that was sent to the whole group or unit: the master stops its
+	 * roles in order, by STOP, by the end of their channel, or by SIGKILL.
+	 */
+	if (parent == ROLE_MASTER)
+		signal(SIGTERM, SIG_IGN);
 }
 
 static void
@@ -140,7 +146,7 @@ role_begin(struct role_env *env, enum role self, enum role parent,
 		fatal("not a role");
 	(void)prctl(PR_SET_NAME, info->title, 0, 0, 0);
 	umask(077);
-	set_signals();
+	set_signals(parent);
 	/* more arenas would need mprotect; the engine's pool is worth it */
 	if (self != ROLE_ENGINE && self != ROLE_RESTORER)
 		(void)mallopt(M_ARENA_MAX, 1);

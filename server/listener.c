@@ -362,7 +362,7 @@ on_conn_state(void *arg, struct chan *ch, struct msg *m)
 {
 	uint64_t id;
 	uint8_t st;
-	struct addr a;
+	struct addr a, crashed;
 	size_t i;
 	int rc;
 
@@ -370,6 +370,8 @@ on_conn_state(void *arg, struct chan *ch, struct msg *m)
 	(void)ch;
 	if ((rc = rbuf_u64(&m->body, &id)) != RC_OK ||
 	    (rc = rbuf_u8(&m->body, &st)) != RC_OK ||
+	    (st == CONN_CRASHED &&
+	    (rc = addr_get(&m->body, &crashed)) != RC_OK) ||
 	    (rc = rbuf_end(&m->body)) != RC_OK)
 		return rc;
 	if ((i = conn_find(id)) < self.nconn && self.conn[i].passed) {
@@ -377,14 +379,16 @@ on_conn_state(void *arg, struct chan *ch, struct msg *m)
 			log_refused(&self.conn[i].addr, "no-worker");
 		conn_close(i, st == CONN_REFUSED);
 	}
+	/* Also of one that had logged in, and is counted no more. */
+	if (st == CONN_CRASHED)
+		limits_penalise(self.limits, &crashed, PENALTY_CRASH,
+		    self.now);
 	if (st == CONN_TAKEN || !limits_remove(self.limits, id, &a))
 		return RC_OK;
 	if (st == CONN_NOLOGIN)
 		limits_penalise(self.limits, &a, PENALTY_NOLOGIN, self.now);
 	else if (st == CONN_BADLOGIN)
 		limits_penalise(self.limits, &a, PENALTY_BADLOGIN, self.now);
-	else if (st == CONN_CRASHED)
-		limits_penalise(self.limits, &a, PENALTY_CRASH, self.now);
 	return RC_OK;
 }
 

@@ -416,6 +416,8 @@ out:
 
 /* --- the run --- */
 
+/* A run of its own for each round: the server would go on waiting for what
+ * nodes of a failed one refer to. */
 static int
 begin_run(struct session *s)
 {
@@ -423,10 +425,6 @@ begin_run(struct session *s)
 	struct run_ok ok;
 	int rc;
 
-	if ((rc = engine_connect(s->e, &s->remote, NULL, NULL)) != RC_OK)
-		return fail(s, rc, "connect");
-	if ((rc = compare_with_server(s)) != RC_OK)
-		return rc;
 	if ((rc = secret_random(b.run, sizeof(b.run))) != RC_OK)
 		return rc;
 	memcpy(b.job, s->job, sizeof(b.job));
@@ -442,6 +440,18 @@ begin_run(struct session *s)
 }
 
 static int
+connect_and_begin(struct session *s)
+{
+	int rc;
+
+	if ((rc = engine_connect(s->e, &s->remote, NULL, NULL)) != RC_OK)
+		return fail(s, rc, "connect");
+	if ((rc = compare_with_server(s)) != RC_OK)
+		return rc;
+	return begin_run(s);
+}
+
+static int
 save_and_commit(struct session *s)
 {
 	struct run *r = &s->run;
@@ -449,8 +459,8 @@ save_and_commit(struct session *s)
 	int round, rc = RC_MISSING;
 
 	for (round = 0; round < ROUNDS_MAX && rc == RC_MISSING; round++) {
-		if (round > 0)
-			r->ask = true;
+		if (round > 0 && (rc = begin_run(s)) != RC_OK)
+			return rc;
 		if ((rc = cache_prepare(s, believe && round == 0)) != RC_OK)
 			return fail(s, rc, "table of contents");
 		if ((rc = round_run(r)) != RC_OK) {
@@ -597,7 +607,7 @@ backup_run(struct engine *e, const struct backup_opt *o, char *text,
 		fail(s, rc, "state of the job");
 		goto out;
 	}
-	if (!o->dry_run && (rc = begin_run(s)) != RC_OK)
+	if (!o->dry_run && (rc = connect_and_begin(s)) != RC_OK)
 		goto out;
 	rc = save_and_commit(s);
 out:

@@ -269,10 +269,11 @@ show(struct run *r)
 static int
 wait_a_little(struct run *r, bool idle)
 {
+	/* At the end the last jobs may not wake anybody any more. */
+	int ms = atomic_load(&r->root_done) ? 1 : IDLE_MS, rc;
 	uint64_t v;
-	int rc;
 
-	rc = remote_poll(r->remote, idle ? IDLE_MS : 0, r->wake_fd);
+	rc = remote_poll(r->remote, idle ? ms : 0, r->wake_fd);
 	if (idle && atomic_load(&r->woken)) {
 		(void)!read(r->wake_fd, &v, sizeof(v));
 		atomic_store(&r->woken, false);
@@ -291,10 +292,12 @@ queues_empty(struct run *r)
 	return empty;
 }
 
+/* In this order: only a job makes new objects. */
 static bool
 all_done(struct run *r)
 {
-	return atomic_load(&r->root_done) && atomic_load(&r->live) == 0;
+	return atomic_load(&r->root_done) && atomic_load(&r->jobs) == 0 &&
+	    atomic_load(&r->live) == 0;
 }
 
 static bool

@@ -296,6 +296,10 @@ bundle_close(struct run *r)
 	if ((rc = seal_bundle_id(run_sealer(r), b->m, (uint32_t)b->n, &id)) !=
 	    RC_OK)
 		return rc;
+	/* Counted before its users are ready: with the last of them the round
+	 * may be over. */
+	if ((o = obj_new(r, OBJECT_BUNDLE, 0, &id)) == NULL)
+		return RC_NOMEM;
 	r->open = NULL;
 	fids_bundle_is(r->fids, b->number, &id);
 	for (i = 0; i < b->n; i++, b->len += 4)
@@ -305,10 +309,6 @@ bundle_close(struct run *r)
 	for (i = 0; i < b->nusers; i++)
 		refer(b->user[i].item, &id, b->user[i].offset,
 		    b->user[i].len);
-	if ((o = obj_new(r, OBJECT_BUNDLE, 0, &id)) == NULL) {
-		bundle_free(b);
-		return RC_NOMEM;
-	}
 	o->buf = b->buf;
 	b->buf = NULL;
 	o->plain = o->buf->data;

@@ -444,13 +444,19 @@ on_flush(void *arg)
 	return small_flush(arg);
 }
 
+static bool
+on_stopped(void *arg)
+{
+	return run_failed(arg);
+}
+
 static void
 walk_job(struct pool_job *j)
 {
 	struct run *r = (struct run *)((char *)j -
 	    offsetof(struct run, walk_job));
 	const struct walk_ops ops = { r, on_enter, on_leave, on_entry,
-	    on_skip, on_note, on_flush };
+	    on_skip, on_note, on_flush, on_stopped };
 	const struct walk_opt o = {
 		.paths = r->o->paths,
 		.npaths = r->o->npaths,

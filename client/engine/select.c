@@ -244,7 +244,8 @@ newest(const struct snaplist *l, const struct job_name *job, size_t back,
 
 static int
 by_latest(const struct snaplist *l, const char *rest,
-    const struct job_name *job, const struct snap **found, char *text, size_t size)
+    const struct job_name *job, const struct snap **found, char *text,
+    size_t size)
 {
 	unsigned long back = 0;
 	char *end;

@@ -54,8 +54,10 @@ static atomic_int dirs_open;
 static bool
 room_for_dir(void *arg)
 {
-	(void)arg;
-	return atomic_load(&dirs_open) < WALK_DIRS;
+	const struct walk *w = arg;
+
+	return atomic_load(&dirs_open) < WALK_DIRS ||
+	    (w->ops->stopped != NULL && w->ops->stopped(w->ops->arg));
 }
 
 static struct walk_dir *
@@ -393,10 +395,10 @@ descend(struct walk *w, const char *name, bool asked)
 	struct stat st;
 	int fd, rc;
 
-	if (!room_for_dir(NULL)) {
+	if (!room_for_dir(w)) {
 		if ((rc = w->ops->flush(w->ops->arg)) != RC_OK)
 			return rc;
-		pool_wait(room_for_dir, NULL);
+		pool_wait(room_for_dir, w);
 	}
 	fd = open_dir(top(w)->d->fd, name);
 	if (fd == -1) {

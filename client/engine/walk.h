@@ -47,6 +47,8 @@ struct walk_ops {
 	/* Too many directories are open: jobs that wait to be started must be
 	 * started. */
 	int	(*flush)(void *arg);
+	/* Has the run failed?  Then nothing is waited for.  NULL: never. */
+	bool	(*stopped)(void *arg);
 };
 
 struct walk_opt {

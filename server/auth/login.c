@@ -117,11 +117,14 @@ auth_login(struct db *db, const struct auth_self *self,
 		return;
 	}
 	/* "creating" is on disk before anybody may make the directory */
-	if ((rc = db_vault_creating(db, r->client.vault)) != RC_OK ||
-	    (rc = db_client_seen(db, r->client.id, t->now)) != RC_OK) {
+	if ((rc = db_vault_creating(db, r->client.vault)) != RC_OK) {
 		failed(r, db, "grant", rc);
 		return;
 	}
+	/* for a list only: a full disk must not keep anybody from a restore */
+	if ((rc = db_client_seen(db, r->client.id, t->now)) != RC_OK)
+		log_warn("last log-in not recorded: %s (%s)", rc_str(rc),
+		    db_error(db));
 	r->create = r->client.vault_state != DB_VAULT_EXISTS;
 }
 

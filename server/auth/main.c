@@ -247,8 +247,7 @@ send_admin(void *arg, enum msg_type type, const struct wbuf *body)
 }
 
 /* The control socket's file mode is the permission; a worker that serves
- * another listener asks in vain.  (One of which nothing was told serves the
- * control socket: it is the only one that api workers have.) */
+ * another listener, or nobody yet, asks in vain. */
 static int
 on_admin(void *arg, struct chan *c, struct msg *m)
 {
@@ -256,7 +255,7 @@ on_admin(void *arg, struct chan *c, struct msg *m)
 	struct admin_io io = { send_admin, cut_off, w };
 
 	(void)c;
-	if (w->state != W_IDLE && w->kind != PORT_CONTROL)
+	if (w->kind != PORT_CONTROL)
 		return RC_DENIED;
 	return auth_admin(self.db, &self.self, &self.conf, now_seconds(),
 	    &m->body, &io);
@@ -269,7 +268,7 @@ static const struct handler from_session[] = {
 };
 
 static const struct handler from_api[] = {
-	{ MSG_ADMIN, W_ALL, on_admin },
+	{ MSG_ADMIN, W_CONN, on_admin },
 };
 
 static int

@@ -18,7 +18,9 @@
 /*
  * The http program as `api`: one connection of the control socket, one request,
  * then it exits.  The socket's file mode was the permission; the credentials
- * that came with the first bytes only name the user in the log.
+ * that came with the first bytes name the user in the log.  The kernel adds them
+ * to whatever arrives there, and to nothing from a network: where there are
+ * none, somebody handed us a connection that is not the control socket's.
  */
 #define REQUEST_MS	10000
 
@@ -251,6 +253,10 @@ log_change(const struct api *a, int status)
 	for (i = 0; i < a->req.segments && n < sizeof(path) - 24; i++)
 		n += (size_t)snprintf(path + n, sizeof(path) - n, "/%.22s",
 		    a->req.segment[i]);
+	/* a value of a log line: no blanks, no quotes, whatever was decoded */
+	for (i = 0; path[i] != '\0'; i++)
+		if (path[i] <= ' ' || path[i] == '"' || path[i] == '=')
+			path[i] = '?';
 	if (a->req.method != HTTP_GET || status != 200)
 		log_info("api %s by=\"%s\" method=%s path=%s status=%d",
 		    status == 200 ? "change" : "refused", a->user,
@@ -265,9 +271,9 @@ serve(struct api *a)
 
 	a->answer = (struct wbuf)WBUF_INIT(API_ANSWER_MAX);
 	json_init(&a->json, &a->answer);
-	snprintf(a->user, sizeof(a->user), "unknown");
 	if ((status = read_request(a, deadline)) == 0)
-		status = run(a);
+		status = a->user[0] != '\0' ? run(a) : api_fail(a, 403,
+		    "only the control socket is served");
 	log_change(a, status);
 	if ((rc = respond(a, status, io_now_ms() + REQUEST_MS)) != RC_OK &&
 	    rc != RC_EOF)

@@ -93,6 +93,8 @@ on_grant(void *self, struct chan *c, struct msg *msg)
 		log_warn("grant-refused %s reason=session-max",
 		    proc_text(worker, text, sizeof(text)));
 		refuse_grant(worker, RC_BUSY);
+		/* It knew its key; that we are full is no fault of its. */
+		worker->ended_by_us = true;
 		return RC_OK;
 	}
 	worker->authed = true;

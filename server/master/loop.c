@@ -101,6 +101,7 @@ on_ready(void *self, struct chan *c, struct msg *msg)
 	(void)c;
 	(void)msg;
 	proc_set_state(p, PROC_IDLE);
+	p->ready = true;
 	for (i = 0; i < SVC_MAX; i++)
 		if (m->svc[i].proc == p) {
 			m->svc[i].failures = 0;

@@ -82,6 +82,7 @@ struct proc {
 	int64_t		 started;	/* wall seconds */
 	uint64_t	 since_ms;	/* of its state (monotonic) */
 	uint64_t	 kill_at;	/* 0: not to be killed */
+	bool		 ready;		/* it said so */
 	bool		 ended_by_us;
 	struct queued	*out, **out_tail;
 	unsigned int	 nout;

@@ -17,14 +17,23 @@
 #define STARTS_PER_TURN		8
 #define EVICT_MS		300	/* to say "try later" and go */
 
-void
-conn_state(struct master *m, uint64_t conn, enum conn_state st)
+static void
+say_state(struct master *m, uint64_t conn, enum conn_state st,
+    const struct addr *a)
 {
-	struct wbuf body = WBUF_INIT(16);
+	struct wbuf body = WBUF_INIT(32);
 
 	wbuf_u64(&body, conn);
 	wbuf_u8(&body, (uint8_t)st);
+	if (a != NULL)
+		addr_put(&body, a);
 	proc_send(svc_proc(m, ROLE_LISTENER), MSG_CONN_STATE, &body, -1);
+}
+
+void
+conn_state(struct master *m, uint64_t conn, enum conn_state st)
+{
+	say_state(m, conn, st, NULL);
 }
 
 static enum role
@@ -180,18 +189,15 @@ static int
 tell_helpers(struct master *m, const struct proc *p)
 {
 	struct wbuf body = WBUF_INIT(64);
-	int rc = RC_OK;
+	int rc;
 
 	wbuf_u32(&body, (uint32_t)p->pid);
 	wbuf_u64(&body, p->conn.id);
 	addr_put(&body, &p->conn.addr);
 	proc_send(svc_proc(m, ROLE_LOGGER), MSG_LOG_CONN, &body, -1);
-	if (p->role == ROLE_SESSION) {
-		wbuf_u32(&body, p->worker);
-		put_conn(&body, &p->conn);
-		rc = proc_send(svc_proc(m, ROLE_AUTH), MSG_AUTH_CONN, &body,
-		    -1);
-	}
+	wbuf_u32(&body, p->worker);
+	put_conn(&body, &p->conn);
+	rc = proc_send(svc_proc(m, ROLE_AUTH), MSG_AUTH_CONN, &body, -1);
 	/* The master sees no byte, so it cannot tell which of the two will be
 	 * spoken; keyd signs one thing only in either case. */
 	if (rc == RC_OK && p->role == ROLE_SESSION &&
@@ -486,12 +492,15 @@ pool_worker_gone(struct proc *p, bool crashed)
 		}
 		return;
 	}
-	if (crashed)
-		st = CONN_CRASHED;
+	if (crashed) {
+		/* With the address: the listener forgets whoever logs in. */
+		say_state(m, p->conn.id, CONN_CRASHED, &p->conn.addr);
+		return;
+	}
+	if (!p->authed && p->event != 0)
+		st = CONN_BADLOGIN;
 	else if (p->authed || p->ended_by_us || p->role == ROLE_API)
 		st = CONN_CLOSED;
-	else if (p->event != 0)
-		st = CONN_BADLOGIN;
 	if (st == CONN_NOLOGIN)
 		log_notice("conn-failed addr=%s port=%u reason=no-login",
 		    addr_text(&p->conn.addr, text, sizeof(text)),

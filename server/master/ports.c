@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -151,6 +152,16 @@ ports_plan(struct ports *ps, const struct conf *c, char *err, size_t size)
 	return RC_OK;
 }
 
+/* Accepted connections inherit it, and workers may not set it: an answer of a
+ * few bytes must not wait for the acknowledgement of the one before. */
+static int
+no_delay(int fd)
+{
+	static const int on = 1;
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 /* --- inherited --- */
 
 /* What an inherited descriptor is; text is how an error calls it. */
@@ -283,7 +294,8 @@ ports_inherit(struct ports *ps, int first, int n, char *err, size_t size)
 		}
 		flags = fcntl(first + i, F_GETFL);
 		if (flags == -1 || fcntl(first + i, F_SETFL,
-		    flags | O_NONBLOCK) == -1 || (in.domain == AF_UNIX &&
+		    flags | O_NONBLOCK) == -1 || (in.domain != AF_UNIX &&
+		    no_delay(first + i) != 0) || (in.domain == AF_UNIX &&
 		    setsockopt(first + i, SOL_SOCKET, SO_PASSCRED, &on,
 		    sizeof(on)) != 0)) {
 			snprintf(err, size, "%s: %s", in.text, strerror(errno));
@@ -329,7 +341,7 @@ open_tcp(struct port *p, char *err, size_t size)
 	/* REUSEADDR lets a restart bind beside connections that still end; it
 	 * does not let two listeners share a port. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    (p->addr.family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+	    no_delay(fd) != 0 || (p->addr.family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
 	    &on, sizeof(on)) != 0))
 		goto fail;
 	if (bind(fd, (struct sockaddr *)&ss, len) != 0 ||

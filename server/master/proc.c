@@ -514,6 +514,8 @@ proc_start(struct master *m, enum role role, struct vault *v,
 	p->chan = s.chan;
 	proc_link(p);
 	service_set(p);
+	if (v != NULL)
+		v->proc = p;
 	if ((rc = chan_set_nonblock(p->chan)) != RC_OK) {
 		proc_drop(p, "channel");
 		p = NULL;

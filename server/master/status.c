@@ -83,6 +83,10 @@ on_status(void *self, struct chan *c, struct msg *msg)
 	send_proc(p, ROLE_MASTER, m->pid, m->euid, m->started,
 	    NULL, 0);
 	for (q = m->procs; q != NULL; q = q->next) {
+		/* One that starts has dropped nothing yet, and would only
+		 * look as if it never did. */
+		if (!q->ready)
+			continue;
 		send_proc(p, q->role, q->pid, q->uid, q->started,
 		    q->vault != NULL ? q->vault->id : NULL, q->conn.id);
 		vaults += q->role == ROLE_STORE;

@@ -124,7 +124,9 @@ serve_pending(struct master *m, struct vault *v, int rc)
 	v->npending = 0;
 }
 
-static void
+/* RC_BUSY: it could not be started.  v->proc may then be one that is being
+ * killed: until it is reaped the vault stays, and gets no other. */
+static int
 start(struct master *m, struct vault *v, const struct grant *g)
 {
 	char hex[33];
@@ -133,11 +135,11 @@ start(struct master *m, struct vault *v, const struct grant *g)
 	v->runs = 0;
 	v->create = g->create != 0;
 	memcpy(v->instance, g->instance, sizeof(v->instance));
-	v->proc = proc_start(m, ROLE_STORE, v, g);
-	if (v->proc == NULL)
-		return;
+	if (proc_start(m, ROLE_STORE, v, g) == NULL)
+		return RC_BUSY;
 	log_notice("store-start vault=%s pid=%d", hex16(v->id, hex),
 	    (int)v->proc->pid);
+	return RC_OK;
 }
 
 static int
@@ -193,11 +195,8 @@ vault_grant(struct master *m, struct proc *worker, const struct grant *g)
 		answer(worker, RC_BUSY, -1);
 		return;
 	}
-	if (v->proc == NULL) {
-		start(m, v, g);
-		if (v->proc == NULL)
-			serve_pending(m, v, RC_BUSY);
-	}
+	if (v->proc == NULL && start(m, v, g) != RC_OK)
+		serve_pending(m, v, RC_BUSY);
 }
 
 void
@@ -278,9 +277,8 @@ vault_store_gone(struct proc *p)
 	if (v->pending != NULL) {
 		/* They came while it was ending; a store that died before it
 		 * opened its vault is not tried again for the same ones. */
-		if ((was_open || p->ended_by_us) && m->phase == PHASE_UP)
-			start(m, v, v->pending);
-		if (v->proc == NULL)
+		if ((!was_open && !p->ended_by_us) || m->phase != PHASE_UP ||
+		    start(m, v, v->pending) != RC_OK)
 			serve_pending(m, v, RC_BUSY);
 	}
 	if (v->proc == NULL && v->sessions == 0)

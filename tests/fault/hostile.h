@@ -16,7 +16,7 @@
  * log in, and then say anything at all.  Only for the tests; see hostile.c.
  */
 #define WAIT_MS		5000		/* for an answer that has to come */
-#define HOLD_MS		25000		/* for a clock of the server to run out */
+#define HOLD_MS		25000		/* for the server's clocks */
 
 /* Where the server is and who we are. */
 struct target {
@@ -39,7 +39,7 @@ enum ending {
 	END_NONE,		/* not at an end */
 	END_ERROR,		/* an ERROR frame, and closed after it */
 	END_OPEN_ERROR,		/* an ERROR frame, but it stays open */
-	END_REFUSED,		/* a request was answered by ERROR; it goes on */
+	END_REFUSED,		/* ERROR to one request; it goes on */
 	END_BYE,
 	END_CLOSED,
 	END_RESET,

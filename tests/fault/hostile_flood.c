@@ -123,7 +123,8 @@ do_login_loop(struct target *t, int argc, char **argv)
 	struct conn c;
 	int *ms;
 
-	if (n < 1 || n > 100000 || (ms = calloc((size_t)n, sizeof(*ms))) == NULL)
+	if (n < 1 || n > 100000 ||
+	    (ms = calloc((size_t)n, sizeof(*ms))) == NULL)
 		return 2;
 	for (i = 0; i < n; i++) {
 		if (login(&c, t) == RC_OK) {

@@ -17,12 +17,12 @@
  * Conversations as a client has them, with something changed.  What depends on
  * the connection (signatures, the sequence of a snapshot, its past) is made
  * anew each time, so that a change in one frame is met by whoever reads that
- * frame and not by the log-in.  What is changed follows from the seed; ids, keys
- * and nonces are new each time.
+ * frame and not by the log-in.  What is changed follows from the seed; ids,
+ * keys and nonces are new each time.
  */
 #define STEPS_MAX	24
 #define RUNS		8		/* used in turn: a vault keeps a few */
-#define ANSWER_MS	250		/* for an answer that a change may cost */
+#define ANSWER_MS	250		/* for an answer that may not come */
 #define QUIET_MS	150
 
 enum talk { TALK_BACKUP, TALK_RESTORE, TALK_ENROL, TALK_MAX };
@@ -80,7 +80,7 @@ struct mutate {
 	struct object_id snapshot;
 	bool		 clean, lockstep, reseal;
 	bool		 stopped;	/* said half of something on purpose */
-	bool		 zero;		/* asked by the number that means "all" */
+	bool		 zero;		/* request 0, which means "all" */
 	/* totals */
 	unsigned int	 by[END_MAX], by_code[32], frames, waited, lost;
 	unsigned int	 changes[CH_MAX], number;
@@ -401,6 +401,14 @@ take_hello_ok(struct mutate *m)
 		memset(c->hellos, 0, sizeof(c->hellos));
 }
 
+static void
+new_chain(struct chain *k)
+{
+	random_fill(k->run, sizeof(k->run));
+	random_fill(k->job, sizeof(k->job));
+	memset(k->previous, 0, sizeof(k->previous));
+}
+
 /* Keep up with what the server says, as far as the next frames need it. */
 static int
 listen(struct mutate *m, uint16_t answer, int ms)
@@ -414,6 +422,9 @@ listen(struct mutate *m, uint16_t answer, int ms)
 	    (rc == RC_EOF && c->end == END_REFUSED)) {
 		if (rc == RC_EOF) {
 			m->by_code[c->err.code & 31]++;
+			/* an answer was lost: another past */
+			if (c->err.code == PROTO_ERR_SEQUENCE)
+				new_chain(m->now);
 			c->end = END_NONE;
 			return RC_OK;	/* this request was, the rest goes on */
 		}
@@ -431,14 +442,6 @@ listen(struct mutate *m, uint16_t answer, int ms)
 			return RC_OK;
 	}
 	return rc;
-}
-
-static void
-new_chain(struct chain *k)
-{
-	random_fill(k->run, sizeof(k->run));
-	random_fill(k->job, sizeof(k->job));
-	memset(k->previous, 0, sizeof(k->previous));
 }
 
 static int
@@ -544,12 +547,8 @@ converse(struct mutate *m, enum talk talk, bool clean)
 	    c->end == END_RESET)
 		printf("mutate: conversation %u: %s\n", m->number,
 		    ending_text(c, text, sizeof(text)));
-	if (c->end == END_ERROR || c->end == END_OPEN_ERROR) {
+	if (c->end == END_ERROR || c->end == END_OPEN_ERROR)
 		m->by_code[c->err.code & 31]++;
-		/* an answer was lost: another past */
-		if (c->err.code == PROTO_ERR_SEQUENCE)
-			new_chain(m->now);
-	}
 	conn_close(c);
 	fake_free(&m->chunk);
 	fake_free(&m->node);

@@ -169,7 +169,7 @@ static size_t
 walk(struct seen *s, struct walk_opt *o)
 {
 	const struct walk_ops ops = { s, on_enter, on_leave, on_entry,
-	    on_skip, on_note, on_flush };
+	    on_skip, on_note, on_flush, NULL };
 	const char *paths[] = { root };
 	size_t found;
 
@@ -266,7 +266,7 @@ static void
 paths_must_be_absolute_and_without_dots(void **state)
 {
 	const struct walk_ops ops = { NULL, on_enter, on_leave, on_entry,
-	    on_skip, on_note, on_flush };
+	    on_skip, on_note, on_flush, NULL };
 	const char *bad[] = { "relative", "/a/../b" };
 	struct walk_opt o = { .npaths = 1 };
 	size_t i, found;
