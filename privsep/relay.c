@@ -114,17 +114,31 @@ clocks(struct relay *r, uint64_t now, int *sleep)
 	return RC_OK;
 }
 
+/* Bytes that are here can go on towards the inner end. */
+static bool
+in_can_go(const struct in *in)
+{
+	switch (in->st) {
+	case IN_HEADER:
+	case IN_SMALL:
+		return in->ready;
+	case IN_BIG:
+		return in->ready && (in->slot != -1 || in->free != 0);
+	case IN_FRAME:
+	case IN_PIECE:
+		return !in->chan_full;
+	default:
+		return false;
+	}
+}
+
 /* More can be done at once, without waiting for anybody. */
 static bool
 busy(const struct relay *r)
 {
-	const struct in *in = &r->in;
 	const struct out *out = &r->out;
-	bool slot = in->slot != -1 || in->free != 0;
 
-	if (!r->closing && ((in->ready && (in->st == IN_HEADER ||
-	    in->st == IN_SMALL || (in->st == IN_BIG && slot))) ||
-	    ((in->st == IN_FRAME || in->st == IN_PIECE) && !in->chan_full)))
+	if (!r->closing && !r->inner_deaf && in_can_go(&r->in))
 		return true;
 	if (out->ready && relay_out_due(out))
 		return true;
@@ -146,7 +160,8 @@ wait_events(struct relay *r, struct chan *inner, struct chan *parent)
 		return rc;
 	if (r->ping_due || busy(r))
 		timeout = 0;
-	if (!r->closing && !in->ready && !relay_in_blocked(in))
+	if (!r->closing && !r->inner_deaf && !in->ready &&
+	    !relay_in_blocked(in))
 		p[0].events |= in->want;
 	if (!out->ready && relay_out_due(out))
 		p[0].events |= out->want;
@@ -155,7 +170,8 @@ wait_events(struct relay *r, struct chan *inner, struct chan *parent)
 	if (!out->chan_ready && !out->held && !r->inner_ended &&
 	    out->queued < QUEUE_MAX)
 		p[1].events |= POLLIN;
-	if (!r->inner_ended && (in->chan_full || out->chan_full))
+	if (!r->inner_ended && !r->inner_deaf &&
+	    (in->chan_full || out->chan_full))
 		p[1].events |= POLLOUT;
 	if (p[1].events != 0)
 		p[1].fd = chan_fd(inner);
@@ -237,15 +253,17 @@ relay_pump(struct relay *r, struct chan *inner, struct chan *parent)
 	r->out.chan_ready = true;
 	r->in.heard = r->in.last = r->out.last = io_now_ms();
 	for (;;) {
-		if (!r->closing) {
+		if (!r->closing && !r->inner_deaf) {
 			rc = relay_pump_in(r, inner);
 			if (rc == RC_EOF && r->in.st != IN_FRAME &&
 			    r->in.st != IN_PIECE) {
 				let_inner_read(r, inner);
 				return rc;
 			}
-			if (rc == RC_EOF)	/* the channel, not the peer */
-				rc = relay_inner_gone(r);
+			if (rc == RC_EOF) {	/* the channel, not the peer */
+				r->inner_deaf = r->out.chan_ready = true;
+				rc = RC_OK;
+			}
 			if (rc != RC_OK)
 				refuse_frame(r, rc);
 		}

@@ -103,6 +103,7 @@ in_frame(struct relay *r, struct chan *inner)
 		in->chan_full = rc == RC_AGAIN;
 		if (rc != RC_OK)
 			return rc;
+		r->peer_bye |= in->f.type == PROTO_BYE;
 	}
 	follow_state(r, in->f.type);
 	in->st = IN_HEADER;

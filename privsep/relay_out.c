@@ -316,8 +316,8 @@ relay_inner_gone(struct relay *r)
 	r->inner_ended = true;
 	if (out->mid_chan)
 		return RC_TRUNCATED;
-	if (r->side == PROTO_C && out->last_type != PROTO_ERROR &&
-	    out->last_type != PROTO_BYE)
+	if (r->side == PROTO_C && !r->peer_bye &&
+	    out->last_type != PROTO_ERROR && out->last_type != PROTO_BYE)
 		begin_soft_close(r, PROTO_ERR_INTERNAL,
 		    "the process of the vault has ended");
 	else

@@ -98,6 +98,8 @@ struct relay {
 	uint64_t	 ping_at;
 	/* the end */
 	bool		 closing, close_staged, inner_ended;
+	bool		 inner_deaf;	/* it takes no more; what it said waits */
+	bool		 peer_bye;
 	bool		 close_soft;	/* after what is queued */
 	int		 close_rc;
 	uint16_t	 close_code;	/* 0: BYE alone */

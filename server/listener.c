@@ -362,7 +362,7 @@ on_conn_state(void *arg, struct chan *ch, struct msg *m)
 {
 	uint64_t id;
 	uint8_t st;
-	struct addr a, crashed;
+	struct addr a, crashed = { 0 };
 	size_t i;
 	int rc;
 

@@ -66,6 +66,8 @@ usage(FILE *f, const char *noun)
 	    "SGConfiguration.conf.\nSee storegridctl(8).\n", SYSCONF_DIR);
 }
 
+#define EXPIRES_MAX_S	(90L * 86400)	/* as the server has it */
+
 /* "90s", "15m", "24h", "7d" or seconds; 0 when it is none of these. */
 static long
 parse_duration(const char *s)
@@ -179,6 +181,11 @@ main(int argc, char **argv)
 			if ((c.expires = parse_duration(optarg)) == 0) {
 				fprintf(stderr, "storegridctl: --expires takes "
 				    "a time such as 90m, 24h or 7d\n");
+				return CTL_USAGE;
+			}
+			if (c.expires < 60 || c.expires > EXPIRES_MAX_S) {
+				fprintf(stderr, "storegridctl: --expires: from "
+				    "one minute (60s) to 90 days (90d)\n");
 				return CTL_USAGE;
 			}
 			break;

@@ -280,7 +280,7 @@ token_call(struct api *a, struct call *c)
 	expires = json_int(a->doc, root, "expires", TOKEN_DEFAULT_S);
 	if (expires < 60 || expires > TOKEN_MAX_S)
 		return api_fail(a, 400,
-		    "expires must be between one minute and 90 days, in seconds");
+		    "expires must be from 60 (one minute) to 7776000 (90 days) seconds");
 	c->seconds = (uint32_t)expires;
 	return 200;
 }

@@ -17,6 +17,17 @@
 #define DIR_MAX		200
 #define MASTER_USER	"storegrid"
 
+/* An empty file is valid, and so is none where nobody named one. */
+static void
+use_defaults(struct master *m)
+{
+	m->conf_missing = true;
+	conf_defaults(&m->conf);
+	if (programs_dir(m->conf.programs, sizeof(m->conf.programs)) != RC_OK)
+		m->conf.programs[0] = '\0';
+	conf_finish(&m->conf);
+}
+
 void
 config_load(struct master *m)
 {
@@ -32,6 +43,10 @@ config_load(struct master *m)
 	int rc;
 
 	rc = conf_load(&l, &m->conf, err, sizeof(err));
+	if (rc == RC_NOENT && !m->conf_given) {
+		use_defaults(m);
+		return;
+	}
 	if (rc != RC_OK) {
 		fprintf(stderr, "storegridd: %s\n", err);
 		exit(rc == RC_CONFIG || rc == RC_NOENT || rc == RC_DENIED ?
@@ -146,6 +161,27 @@ check_waived(const struct conf_list *l, char *err, size_t size)
 	return RC_OK;
 }
 
+/* Each of these may be a process, and logger, keyd and auth hold a channel to
+ * each: a store for every session is the worst case. */
+static int
+check_sizes(const struct conf *c, char *err, size_t size)
+{
+	uint64_t n = (uint64_t)c->pool_min + 2 * (uint64_t)c->pool_max +
+	    c->halfopen_max;
+
+	if (c->pool_min > c->pool_max) {
+		snprintf(err, size, "Pool.SessionMin is more than "
+		    "Pool.SessionMax");
+		return RC_CONFIG;
+	}
+	if (n <= MASTER_WORKERS_MAX)
+		return RC_OK;
+	snprintf(err, size, "Pool.SessionMin + 2 * Pool.SessionMax + "
+	    "Limits.HalfOpen is %llu, more than the %d that this version "
+	    "serves", (unsigned long long)n, MASTER_WORKERS_MAX);
+	return RC_CONFIG;
+}
+
 int
 config_check(const struct conf *c, char *err, size_t size)
 {
@@ -172,13 +208,9 @@ config_check(const struct conf *c, char *err, size_t size)
 	    (rc = check_list("Limits.Exempt", &c->exempt, err, size)) !=
 	    RC_OK ||
 	    (rc = check_waived(&c->sandbox_allow, err, size)) != RC_OK ||
+	    (rc = check_sizes(c, err, size)) != RC_OK ||
 	    (rc = ports_plan(&plan, c, err, size)) != RC_OK)
 		return rc;
-	if (c->pool_min > c->pool_max) {
-		snprintf(err, size, "Pool.SessionMin is more than "
-		    "Pool.SessionMax");
-		return RC_CONFIG;
-	}
 	if (c->ssl_cert[0] != '\0' || c->ssl_key[0] != '\0') {
 		snprintf(err, size, "SSL.SSLCertFile, SSL.SSLKeyFile: a key "
 		    "from files is not in this version; the server makes its "

@@ -267,6 +267,7 @@ ticks(struct master *m)
 		pool_tick(m);
 	}
 	vaults_tick(m);
+	status_tick(m);
 	reload_tick(m);
 	drain_tick(m);
 	kills_tick(m);

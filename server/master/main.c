@@ -191,6 +191,9 @@ run(struct master *m, int inherited)
 	}
 	master_log_sink(m);
 	log_notice("start version=%s id=%s", PACKAGE_VERSION, m->conf.id);
+	if (m->conf_missing)
+		log_notice("config file=%s: not there; defaults apply",
+		    m->conf_path);
 	loop_run(m);
 }
 
@@ -211,6 +214,7 @@ options(int argc, char **argv)
 		switch (c) {
 		case 'f':
 			master.conf_path = optarg;
+			master.conf_given = true;
 			break;
 		case 't':
 			what = TEST;
@@ -281,7 +285,8 @@ main(int argc, char **argv)
 		if (init_dirs(m, false) != RC_OK)
 			return EXIT_CONFIG;
 		if (what == TEST)
-			printf("%s: ok\n", m->conf_path);
+			printf("%s: ok%s\n", m->conf_path, m->conf_missing ?
+			    " (not there; defaults apply)" : "");
 		return 0;
 	case INIT:
 		if (m->euid != 0) {

@@ -26,6 +26,7 @@
 
 #define MASTER_API_IDLE		2
 #define MASTER_API_MAX		16
+#define MASTER_WORKERS_MAX	900	/* sessions and stores, see KEYD_CLIENTS_MAX */
 #define MASTER_WAITING_MAX	256	/* connections waiting for a worker */
 #define MASTER_WAITING_MS	10000
 #define MASTER_PENDING_MAX	64	/* grants waiting for one store */
@@ -34,8 +35,10 @@
 #define MASTER_DRAIN_STORE_MS	30000
 #define MASTER_BACKOFF_MIN_MS	100
 #define MASTER_BACKOFF_MAX_MS	30000
+#define MASTER_SPAWN_AGAIN_MS	1000	/* no descriptors or processes left */
 #define MASTER_SETUP_MS		30000	/* a worker's, until READY */
 #define MASTER_LOGIN_MS		40000	/* a session's, which keeps 30 itself */
+#define MASTER_STATUS_MS	1000	/* STATUS waits for those that start */
 #define MASTER_API_MS		120000
 #define MASTER_WORKER_TRIES	8	/* that die at once at the start */
 #define MASTER_START_TRIES	3	/* of a role, before the server is up */
@@ -90,6 +93,7 @@ struct proc {
 	struct conn	 conn;
 	bool		 authed;
 	uint8_t		 event;		/* enum auth_event, 0 none */
+	uint64_t	 status_at;	/* asked; answered by then */
 	uint8_t		 client[16];	/* after the grant */
 	/* session after its grant, and store */
 	struct vault	*vault;
@@ -151,6 +155,8 @@ enum phase {
 struct master {
 	struct conf	 conf;
 	const char	*conf_path;
+	bool		 conf_given;	/* by -f: then it must be there */
+	bool		 conf_missing;	/* defaults apply */
 	char		 empty[CONF_STR_MAX];	/* Run/empty */
 	bool		 to_journal;
 	pid_t		 pid;
@@ -275,5 +281,6 @@ void	reload_tick(struct master *m);
 
 /* status.c */
 int	on_status(void *self, struct chan *c, struct msg *msg);
+void	status_tick(struct master *m);
 
 #endif

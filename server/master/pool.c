@@ -58,6 +58,7 @@ idle_worker(struct master *m, enum role role)
 	/* The one that has been waiting longest is surely past its set-up. */
 	for (p = m->procs; p != NULL; p = p->next)
 		if (p->role == role && p->state == PROC_IDLE &&
+		    p->chan != NULL &&
 		    (best == NULL || p->since_ms < best->since_ms))
 			best = p;
 	return best;
@@ -483,7 +484,7 @@ pool_worker_gone(struct proc *p, bool crashed)
 		vault_session_left(p);
 	if (p->conn.id == 0) {
 		/* Died without having served: not at full speed again. */
-		if (!p->ended_by_us && p->state == PROC_STARTING) {
+		if (!p->ended_by_us) {
 			m->bad_starts++;
 			m->spawn_after = loop_now() + (m->bad_starts < 8 ?
 			    50u << m->bad_starts : 10000u);

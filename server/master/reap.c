@@ -229,7 +229,7 @@ services_tick(struct master *m)
 			continue;
 		}
 		if (proc_start(m, svc->role, NULL, NULL) == NULL) {
-			svc->not_before = loop_now() + MASTER_BACKOFF_MAX_MS;
+			svc->not_before = loop_now() + MASTER_SPAWN_AGAIN_MS;
 			loop_due(svc->not_before);
 			continue;
 		}

@@ -68,23 +68,18 @@ send_closed(struct proc *to, const struct conf *c)
 	}
 }
 
-int
-on_status(void *self, struct chan *c, struct msg *msg)
+static void
+answer(struct proc *p)
 {
-	struct proc *p = self, *q;
 	struct master *m = p->m;
+	struct proc *q;
 	struct wbuf body = WBUF_INIT(256);
 	uint32_t vaults = 0;
 	size_t i;
 
-	(void)c;
-	if (rbuf_end(&msg->body) != RC_OK || p->conn.kind != PORT_CONTROL)
-		return RC_STATE;
 	send_proc(p, ROLE_MASTER, m->pid, m->euid, m->started,
 	    NULL, 0);
 	for (q = m->procs; q != NULL; q = q->next) {
-		/* One that starts has dropped nothing yet, and would only
-		 * look as if it never did. */
 		if (!q->ready)
 			continue;
 		send_proc(p, q->role, q->pid, q->uid, q->started,
@@ -101,5 +96,42 @@ on_status(void *self, struct chan *c, struct msg *msg)
 	wbuf_u32(&body, proc_count(m, ROLE_SESSION, PROC_BUSY));
 	wbuf_u32(&body, vaults);
 	proc_send(p, MSG_STATUS_END, &body, -1);
+}
+
+/*
+ * One that starts has dropped nothing yet and would look as if it never did, so
+ * only those are listed that are READY; and asking takes a worker, whose
+ * successor is just starting.  So the answer waits a little for all to be.
+ */
+int
+on_status(void *self, struct chan *c, struct msg *msg)
+{
+	struct proc *p = self;
+
+	(void)c;
+	if (rbuf_end(&msg->body) != RC_OK || p->conn.kind != PORT_CONTROL ||
+	    p->status_at != 0)
+		return RC_STATE;
+	p->status_at = loop_now() + MASTER_STATUS_MS;
 	return RC_OK;
+}
+
+void
+status_tick(struct master *m)
+{
+	bool starting = false;
+	struct proc *p;
+
+	for (p = m->procs; p != NULL; p = p->next)
+		starting = starting || p->state == PROC_STARTING;
+	for (p = m->procs; p != NULL; p = p->next) {
+		if (p->status_at == 0 || p->state != PROC_BUSY)
+			continue;
+		if (starting && p->status_at > loop_now()) {
+			loop_due(p->status_at);
+			continue;
+		}
+		p->status_at = 0;
+		answer(p);
+	}
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Adapter of the benchmark: StoreGrid with its shipped defaults, TLS and encryption
-# on. What it is asked and what it must answer stands in doc/BENCHMARKS.md.
+# on. Its contract stands in doc/BENCHMARKS.md.
 #
 # SG_BUILD: a build directory whose programs are measured (default: those in PATH).
 . "${BENCH_LIB:-$(dirname "$0")/lib.sh}"

@@ -62,7 +62,9 @@ check "it backs up before" fsg backup --job j "$T/tree"
 
 # start_flood LIST: returns when all 4,000 were tried
 start_flood() {
-	h silent 4000 "$1" 600 >"$T/flood.out" 2>&1 &
+	# no function: what is killed has to be the flood, not a shell around it
+	timeout 300 nsenter --net="/run/netns/$F" "$HOSTILE" -h 192.0.2.1 \
+		-p "$PORT" silent 4000 "$1" 600 >"$T/flood.out" 2>&1 &
 	flood=$!
 	for _ in $(seq 600); do
 		grep -q 'silent: .* open' "$T/flood.out" && break

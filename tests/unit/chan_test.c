@@ -229,6 +229,34 @@ a_descriptor_is_close_on_exec_and_has_one_owner(void **state)
 	chan_free(b);
 }
 
+/* The kernel says ECONNRESET ahead of what is still in the queue. */
+static void
+last_words_are_read_after_an_unread_end(void **state)
+{
+	static const uint8_t sig[] = { MSG_KEYD_SIG >> 8, MSG_KEYD_SIG & 0xff,
+	    7 };
+	struct wbuf body = WBUF_INIT(8);
+	struct ends e;
+	struct msg m;
+	uint8_t v;
+
+	(void)state;
+	open_ends(&e, ROLE_SESSION, ROLE_KEYD);
+	wbuf_u8(&body, 1);
+	assert_int_equal(chan_send(e.c, MSG_KEYD_TLS, &body, -1), RC_OK);
+	send_raw(e.far, sig, sizeof(sig), NULL, 0);
+	close(e.far);
+	e.far = -1;
+	chan_set_nonblock(e.c);
+	assert_int_equal(chan_recv(e.c, &m), RC_OK);
+	assert_int_equal(m.type, MSG_KEYD_SIG);
+	assert_int_equal(rbuf_u8(&m.body, &v), RC_OK);
+	assert_int_equal(v, 7);
+	assert_int_equal(chan_recv(e.c, &m), RC_EOF);
+	wbuf_free(&body);
+	close_ends(&e);
+}
+
 static void
 waiting_ends_with_a_timeout(void **state)
 {
@@ -311,6 +339,7 @@ main(void)
 		cmocka_unit_test(two_descriptors_are_refused_where_one_is_due),
 		cmocka_unit_test(
 		    a_descriptor_is_close_on_exec_and_has_one_owner),
+		cmocka_unit_test(last_words_are_read_after_an_unread_end),
 		cmocka_unit_test(waiting_ends_with_a_timeout),
 		cmocka_unit_test(a_full_channel_says_again_and_does_not_wait),
 		cmocka_unit_test(the_largest_message_passes),

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,6 +119,18 @@ a_plan_that_cannot_be_is_refused(void **state)
 	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 }
 
+/* What accepted connections inherit. */
+static void
+assert_no_delay(int fd)
+{
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len),
+	    0);
+	assert_int_not_equal(on, 0);
+}
+
 static void
 sockets_that_match_are_taken(void **state)
 {
@@ -133,6 +146,7 @@ sockets_that_match_are_taken(void **state)
 	assert_int_equal(ports_inherit(&ps, fd, 1, err, sizeof(err)), RC_OK);
 	assert_int_equal(ps.v[0].fd, fd);
 	assert_true(ps.v[0].inherited);
+	assert_no_delay(fd);
 	/* The control socket may still be our own. */
 	assert_int_equal(ports_open(&ps, err, sizeof(err)), RC_OK);
 	assert_int_not_equal(ps.v[1].fd, -1);
@@ -247,6 +261,7 @@ a_stale_control_socket_is_replaced_and_a_live_one_is_not(void **state)
 	c = conf_with("127.0.0.1", port);
 	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ports_open(&ps, err, sizeof(err)), RC_OK);
+	assert_no_delay(ps.v[0].fd);
 	assert_int_equal(lstat(ps.control, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
 	assert_int_equal(getsockopt(ps.v[1].fd, SOL_SOCKET, SO_PASSCRED, &pass,
