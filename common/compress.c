@@ -16,6 +16,8 @@
 
 #define LEVEL_ZLIB	1
 #define LEVEL_ZSTD	1
+#define HARD_ZLIB	6
+#define HARD_ZSTD	9
 #define PROBE_MIN	4096u		/* smaller inputs are just tried */
 #define PROBE_BLOCKS	16u
 #define PROBE_BLOCK	1024u
@@ -27,6 +29,7 @@ struct compressor {
 #endif
 	z_stream	 deflate, inflate;
 	bool		 deflate_made, inflate_made;
+	bool		 hard;
 };
 
 struct compressor *
@@ -98,7 +101,8 @@ pack(struct compressor *c, const void *in, size_t n, void *out, size_t *out_len,
     enum codec *codec)
 {
 	*codec = CODEC_ZSTD;
-	*out_len = ZSTD_compressCCtx(c->zc, out, n, in, n, LEVEL_ZSTD);
+	*out_len = ZSTD_compressCCtx(c->zc, out, n, in, n,
+	    c->hard ? HARD_ZSTD : LEVEL_ZSTD);
 	return ZSTD_isError(*out_len) ? RC_FULL : RC_OK;
 }
 #else
@@ -115,6 +119,10 @@ pack(struct compressor *c, const void *in, size_t n, void *out, size_t *out_len,
 	} else if (deflateReset(z) != Z_OK) {
 		return RC_CORRUPT;
 	}
+	/* Between the reset and the first byte this flushes nothing. */
+	if (deflateParams(z, c->hard ? HARD_ZLIB : LEVEL_ZLIB,
+	    Z_DEFAULT_STRATEGY) != Z_OK)
+		return RC_CORRUPT;
 	z->next_in = (Bytef *)(uintptr_t)in;
 	z->avail_in = (uInt)n;
 	z->next_out = out;
@@ -126,6 +134,12 @@ pack(struct compressor *c, const void *in, size_t n, void *out, size_t *out_len,
 	return RC_OK;
 }
 #endif
+
+void
+compress_harder(struct compressor *c, bool on)
+{
+	c->hard = on;
+}
 
 int
 compress_pack(struct compressor *c, const void *in, size_t n, void *out,

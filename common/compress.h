@@ -1,6 +1,7 @@
 #ifndef COMMON_COMPRESS_H
 #define COMMON_COMPRESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ void	compressor_free(struct compressor *c);
  */
 int	compress_pack(struct compressor *c, const void *in, size_t n, void *out,
 	    enum codec *codec, size_t *out_len);
+/* From now on with more time for a shorter result; for what is small and
+ * stored again and again (nodes). */
+void	compress_harder(struct compressor *c, bool on);
 /*
  * Unpack to exactly raw_len bytes.  RC_CORRUPT when it holds more, less or
  * nonsense; RC_UNSUPPORTED for a codec this build lacks.  The caller has

@@ -28,7 +28,7 @@
 	X(START,	R_PARENTS, R_SERVER_ROLES | R_CLIENT_ROLES, 0, 65536) \
 	/* sandboxed, about to read its first untrusted byte */		\
 	X(READY,	R_SERVER_ROLES | R_CLIENT_ROLES, R_PARENTS, 0, 0) \
-	/* finish what is under way, then exit */			\
+	/* finish what is under way, then exit; twice: at once */	\
 	X(STOP,		R_PARENTS, R_SERVER_ROLES | R_CLIENT_ROLES, 0, 0) \
 	/* level u8, text str */					\
 	X(LOG,		R_SERVER_ROLES | R_CLIENT_ROLES | R(MASTER),	\

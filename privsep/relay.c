@@ -15,6 +15,8 @@
 
 #define PING_IDLE_MS	30000
 #define LINGER_MS	2000
+#define STOP_MS		8000		/* the master waits 10 s, then kills */
+#define STOP_QUIET_MS	3000		/* nobody is doing anything */
 
 struct relay *
 relay_new(const struct relay_opt *o)
@@ -68,12 +70,30 @@ on_parent(struct relay *r, struct chan *parent)
 	if (rc == RC_AGAIN)
 		return;
 	if (rc == RC_OK && m.type == MSG_STOP) {
+		/* A server that stops lets what is under way finish; told
+		 * twice, it does not. */
+		if (r->side == PROTO_C && r->stop_until == 0) {
+			r->moved = io_now_ms();
+			r->stop_until = r->moved + STOP_MS;
+			return;
+		}
 		relay_begin_close(r, RC_OK, r->side == PROTO_C ?
 		    PROTO_ERR_SHUTDOWN : 0, NULL);
 		return;
 	}
 	relay_begin_close(r, rc == RC_OK ? RC_STATE : rc, 0, NULL);
 	r->close_until = 0;		/* nothing is to be sent any more */
+}
+
+/* How long a connection that is to stop may still go on; 0: no longer. */
+static uint64_t
+stop_left(const struct relay *r, uint64_t now)
+{
+	uint64_t end = r->moved + STOP_QUIET_MS;
+
+	if (r->stop_until < end)
+		end = r->stop_until;
+	return now >= end ? 0 : end - now;
 }
 
 /* Clocks that say how long we may sleep; RC_TIMEOUT when one has run out. */
@@ -84,6 +104,12 @@ clocks(struct relay *r, uint64_t now, int *sleep)
 	struct out *out = &r->out;
 	uint64_t left = PING_IDLE_MS;
 
+	if (r->stop_until != 0 && !r->closing &&
+	    (left = stop_left(r, now)) == 0) {
+		relay_begin_close(r, RC_OK, PROTO_ERR_SHUTDOWN, NULL);
+		*sleep = 0;
+		return RC_OK;
+	}
 	if (r->closing) {
 		*sleep = now >= r->close_until ? 0 :
 		    (int)(r->close_until - now);

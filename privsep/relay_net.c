@@ -72,7 +72,7 @@ relay_net_read(struct relay *r, void *p, size_t size, size_t *n)
 	if (rc == RC_AGAIN)
 		r->in.ready = false;
 	else if (rc == RC_OK) {
-		r->in.heard = r->in.last = io_now_ms();
+		r->moved = r->in.heard = r->in.last = io_now_ms();
 		r->ping_sent = false;
 	}
 	return rc;
@@ -101,6 +101,6 @@ relay_net_write(struct relay *r, const void *p, size_t n, size_t *done)
 	if (rc == RC_AGAIN)
 		r->out.ready = false;
 	else if (rc == RC_OK)
-		r->out.last = io_now_ms();
+		r->moved = r->out.last = io_now_ms();
 	return rc;
 }

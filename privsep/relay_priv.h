@@ -97,6 +97,8 @@ struct relay {
 	size_t		 pong_len;
 	uint64_t	 ping_at;
 	/* the end */
+	uint64_t	 stop_until;	/* told to stop: goes on until then */
+	uint64_t	 moved;		/* when a byte last came or went */
 	bool		 closing, close_staged, inner_ended;
 	bool		 inner_deaf;	/* it takes no more; what it said waits */
 	bool		 peer_bye;

@@ -9,7 +9,8 @@
  * Shared by the builders and readers of nodes (leaf.c, interior.c, map.c).
  */
 #define NODE_VERSION	1
-#define NODE_CUT_SOFT	(64u << 10)	/* from here a name's hash may cut */
+#define NODE_CUT_SOFT	(2u << 10)	/* from here a name's hash may cut */
+#define NODE_CUT_MASK	7u		/* ... where these bits of it are 0 */
 #define NODE_CUT_HARD	(256u << 10)
 #define NODE_PLAIN_MAX	OBJECT_RAW_MAX
 

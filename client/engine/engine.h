@@ -1,6 +1,7 @@
 #ifndef CLIENT_ENGINE_ENGINE_H
 #define CLIENT_ENGINE_ENGINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ struct engine {
 	struct keys	 keys;
 	int		 target_fd;	/* restore: the target directory */
 	int		 nthreads;	/* workers; made before the sandbox, see pool.h */
-	bool		 cancelled;	/* STOP came, or the command went away */
+	atomic_bool	 cancelled;	/* STOP came, or the command went away */
 	bool		 force;		/* enrol: put an existing state aside */
 	/* SGConfiguration.conf's wishes; a port of 0 means the token's */
 	uint16_t	 conf_port, conf_ssl_port;

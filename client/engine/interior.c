@@ -42,8 +42,10 @@ level_full(const struct level *l, const struct child *c, const uint8_t key[16])
 	if (l->edges.n == OBJECT_EDGES_MAX ||
 	    l->items.len + NODE_NAME_MAX + 11 > NODE_CUT_HARD)
 		return true;
-	return l->items.len > NODE_CUT_SOFT &&
-	    (siphash(key, c->first, c->first_len) & 255) == 0;
+	/* Ids do not compress: here they are most of what a change rewrites. */
+	return l->items.len + (size_t)l->edges.n * OBJECT_ID_LEN >
+	    NODE_CUT_SOFT &&
+	    (siphash(key, c->first, c->first_len) & NODE_CUT_MASK) == 0;
 }
 
 int

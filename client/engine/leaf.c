@@ -337,7 +337,7 @@ leaf_full(const struct dir_builder *d, const struct entry *e)
 	    d->items.len + entry_room(e) > NODE_CUT_HARD)
 		return true;
 	return d->items.len > NODE_CUT_SOFT &&
-	    (siphash(d->key, e->name, e->name_len) & 255) == 0;
+	    (siphash(d->key, e->name, e->name_len) & NODE_CUT_MASK) == 0;
 }
 
 static int

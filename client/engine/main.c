@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -276,43 +275,12 @@ done(struct engine *e, int code, const char *text)
 	wbuf_free(&body);
 }
 
-struct greeting {
-	struct pool_job	 job;
-	pthread_barrier_t *all;
-};
-
-static void
-greet(struct pool_job *j)
-{
-	(void)pthread_barrier_wait(((struct greeting *)(void *)j)->all);
-}
-
-/*
- * A thread that has only just been made still asks the kernel for things that
- * the filter forbids (rseq, set_robust_list), so each must have come as far as
- * a job before the filter is loaded.
- */
 static int
 start_pool(void *arg)
 {
-	static struct greeting g[POOL_THREADS_MAX];
 	struct engine *e = arg;
-	pthread_barrier_t all;
-	int n, rc;
 
-	if ((rc = pool_start(&e->nthreads)) != RC_OK)
-		return rc;
-	n = pool_threads();
-	if (pthread_barrier_init(&all, NULL, (unsigned)n + 1) != 0)
-		return RC_NOMEM;
-	for (int i = 0; i < n; i++) {
-		g[i].job.run = greet;
-		g[i].all = &all;
-		pool_add(POOL_NEXT, &g[i].job);
-	}
-	(void)pthread_barrier_wait(&all);
-	(void)pthread_barrier_destroy(&all);
-	return RC_OK;
+	return pool_start(&e->nthreads);
 }
 
 /* One program, two roles: which one stands in the name it was given. */
@@ -355,7 +323,8 @@ main(int argc, char **argv)
 		fatal("%s", rc_str(rc));
 	e.target_fd = dirs[DIR_TARGET];
 	code = run_order(&e, role, &a, text, sizeof(text));
-	if (e.cancelled && code != EXIT_DONE) {
+	/* What was committed is committed, whatever came afterwards. */
+	if (e.cancelled && code != EXIT_DONE && code != EXIT_INCOMPLETE) {
 		code = EXIT_INTERRUPTED;
 		snprintf(text, sizeof(text), "interrupted; the same command "
 		    "goes on from here");

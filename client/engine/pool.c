@@ -19,7 +19,7 @@ static struct {
 		struct pool_job	*head, **tail;
 	}		 lane[POOL_LANES];
 	pthread_t	 thread[POOL_THREADS_MAX];
-	int		 n, waiting;
+	int		 n, waiting, running;
 	bool		 stop;
 } pool = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -51,6 +51,8 @@ worker(void *arg)
 
 	self = (int)(size_t)arg;
 	pthread_mutex_lock(&pool.lock);
+	pool.running++;
+	pthread_cond_broadcast(&pool.change);
 	for (;;) {
 		if ((j = take(POOL_NEXT)) != NULL) {
 			pthread_mutex_unlock(&pool.lock);
@@ -91,6 +93,7 @@ pool_start(int *nthreads)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	pool.stop = false;
+	pool.running = 0;
 	for (pool.n = 0; pool.n < *nthreads; pool.n++)
 		if (pthread_create(&pool.thread[pool.n], &attr, worker,
 		    (void *)(size_t)pool.n) != 0) {
@@ -99,9 +102,20 @@ pool_start(int *nthreads)
 		}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	if (rc != RC_OK)
+	if (rc != RC_OK) {
 		pool_stop();
-	return rc;
+		return rc;
+	}
+	/*
+	 * A thread that was only just made still asks the kernel for things
+	 * that the filter forbids (rseq, set_robust_list): none may be so young
+	 * when the caller loads it.
+	 */
+	pthread_mutex_lock(&pool.lock);
+	while (pool.running < pool.n)
+		pthread_cond_wait(&pool.change, &pool.lock);
+	pthread_mutex_unlock(&pool.lock);
+	return RC_OK;
 }
 
 void

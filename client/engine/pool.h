@@ -22,7 +22,8 @@ struct pool_job {
 };
 
 /* *nthreads: how many (0: one a core and one more, for the walker); tells how
- * many there are. */
+ * many there are.  When it returns each of them runs its own function, so that
+ * the filter may be loaded. */
 int	pool_start(int *nthreads);
 void	pool_stop(void);		/* waits for all that was added */
 int	pool_threads(void);

@@ -53,6 +53,7 @@ struct rfile {
 	enum rfile_todo	 todo;
 	bool		 whole;		/* one piece has all of its bytes */
 	char		*tmp;		/* temporary name of one in pieces */
+	struct stat	 made;		/* and which file that is */
 	atomic_uint	 left;		/* pieces, and one while planning */
 	atomic_int	 rc;		/* first failure */
 	atomic_uint	 lost;		/* META_* */
@@ -175,6 +176,8 @@ struct rworker *worker_self(struct restore *x);
 int	file_begin(struct restore *x, struct rfile *f);
 void	file_piece_done(struct rworker *w, struct rfile *f);
 void	file_fail(struct rfile *f, int rc, int err);
+/* Whether a file that is there may get this entry's owner and mode. */
+bool	may_be_given(const struct entry *e, const struct stat *st);
 /* RC_OK when the existing file holds exactly this content. */
 int	file_compare(struct rworker *w, int dirfd, const struct entry *e);
 

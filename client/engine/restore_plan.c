@@ -115,7 +115,8 @@ same_thing(struct restore *x, int dirfd, const struct entry *e,
 	switch (e->mode & S_IFMT) {
 	case S_IFREG:
 		if ((uint64_t)st->st_size != e->size ||
-		    (st->st_mode & 07777) == TARGET_TEMP_MODE)
+		    (st->st_mode & 07777) == TARGET_TEMP_MODE ||
+		    !may_be_given(e, st))
 			return false;
 		if (x->o->verify)
 			return file_compare(x->own, dirfd, e) == RC_OK;
@@ -257,6 +258,24 @@ submit_plain(struct restore *x, struct rfile *f, enum rfile_todo todo)
 	return RC_OK;
 }
 
+/* A piece that no object can hold: who sealed this did not make it from a
+ * file.  Told here, since no object will be. */
+static int
+bad_length(struct restore *x, struct rfile *f, const struct object_id *id)
+{
+	struct wbuf path = WBUF_INIT(65536), list = WBUF_INIT(65536);
+	int rc;
+
+	rdir_path(x, f->dir, f->e, &path);
+	wbuf_blob16(&list, path.data, path.len);
+	rc = report_damage(x, id, false, &list, 1,
+	    "this file's list of blocks is nonsense: it is not restored");
+	file_fail(f, RC_CORRUPT, 0);
+	wbuf_free(&path);
+	wbuf_free(&list);
+	return rc;
+}
+
 static int
 plan_extents(struct restore *x, struct rfile *f)
 {
@@ -277,7 +296,8 @@ plan_extents(struct restore *x, struct rfile *f)
 		if (e->ext[i].hole)
 			continue;
 		if (e->ext[i].len > OBJECT_RAW_MAX) {
-			file_fail(f, RC_CORRUPT, 0);
+			if ((rc = bad_length(x, f, &e->ext[i].id)) != RC_OK)
+				return rc;
 			break;
 		}
 		rc = window_add_piece(x, &e->ext[i].id, f, off, 0,
@@ -612,10 +632,8 @@ on_extent(void *arg, void *file, uint64_t offset, const struct extent *x)
 {
 	if (x->hole)
 		return RC_OK;
-	if (x->len > OBJECT_RAW_MAX) {
-		file_fail(file, RC_CORRUPT, 0);
-		return RC_OK;
-	}
+	if (x->len > OBJECT_RAW_MAX)
+		return bad_length(arg, file, &x->id);
 	return window_add_piece(arg, &x->id, file, offset, 0,
 	    (uint32_t)x->len, false);
 }

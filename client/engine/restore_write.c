@@ -76,6 +76,9 @@ file_begin(struct restore *x, struct rfile *f)
 		rc = target_temp(dirfd, (const char *)f->e->name, tmp, &fd);
 	if (rc != RC_OK) {
 		file_fail(f, rc, errno);
+	} else if (fstat(fd, &f->made) != 0) {
+		rc = fail_errno(f);
+		(void)target_unlink(dirfd, tmp);
 	} else if ((f->tmp = strdup(tmp)) == NULL) {
 		(void)target_unlink(dirfd, tmp);
 		file_fail(f, rc = RC_NOMEM, 0);
@@ -99,7 +102,7 @@ end_in_pieces(struct rworker *w, struct rfile *f)
 		return;
 	}
 	if (atomic_load(&f->rc) == RC_OK &&
-	    (rc = target_temp_open(dirfd, f->tmp, &fd)) != RC_OK)
+	    (rc = target_temp_open(dirfd, f->tmp, &f->made, &fd)) != RC_OK)
 		file_fail(f, rc, errno);
 	if (atomic_load(&f->rc) == RC_OK)
 		finish(w, f, fd, dirfd, f->tmp);
@@ -188,7 +191,7 @@ write_part(struct rworker *w, const struct robj *o, struct piece *p)
 
 	rc = tdir_open(&w->dirs, &f->dir->t, &dirfd);
 	if (rc == RC_OK)
-		rc = target_temp_open(dirfd, f->tmp, &fd);
+		rc = target_temp_open(dirfd, f->tmp, &f->made, &fd);
 	if (rc == RC_OK)
 		rc = io_pwrite_full(fd, w->plain + p->at, p->len, p->off);
 	if (rc == RC_OK && f->x->o->verify)
@@ -281,16 +284,35 @@ write_object(struct pool_job *j)
 
 /* --- files without objects --- */
 
+/*
+ * A file with several names may be somebody else's under another one: giving it
+ * the owner and mode that the snapshot knows could give that away.
+ */
+bool
+may_be_given(const struct entry *e, const struct stat *st)
+{
+	return geteuid() != 0 || st->st_nlink < 2 ||
+	    (st->st_uid == e->uid && st->st_gid == e->gid);
+}
+
 static void
 fix_meta(struct rfile *f, int dirfd)
 {
+	struct stat st;
 	struct meta m;
 	int fd;
 
 	fd = openat(dirfd, (const char *)f->e->name, O_RDONLY | O_NOFOLLOW |
 	    O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1) {
+	if (fd == -1 || fstat(fd, &st) != 0) {
 		(void)fail_errno(f);
+		fd_close(&fd);
+		return;
+	}
+	/* Looked at again: it may have been exchanged since it was judged. */
+	if (!S_ISREG(st.st_mode) || !may_be_given(f->e, &st)) {
+		file_fail(f, RC_IO, ESTALE);
+		close(fd);
 		return;
 	}
 	entry_meta(f->e, &m);

@@ -379,36 +379,42 @@ went_back(struct remembering *m, const struct job_state *j, const char *how)
 
 /*
  * The remembered snapshot is there, or retention took it and what is there is
- * newer in both sequences.  Anything else is another history.
+ * newer in both sequences.  Anything else is another history.  Also when it is
+ * there, the server's order has to be the client's own: otherwise an old
+ * snapshot under a new number would be the latest.
  */
 static int
 remember(void *arg, const struct job_state *j)
 {
 	struct remembering *m = arg;
 	const struct snap *s;
-	bool newer = false;
+	bool newer = false, there = false;
 	size_t i;
 
 	if (m->job != NULL && memcmp(m->job, j->job, sizeof(j->job)) != 0)
 		return RC_OK;
 	for (i = 0; i < m->l->n; i++) {
 		s = &m->l->s[i];
-		if (memcmp(s->id.b, j->snapshot, OBJECT_ID_LEN) == 0)
-			return s->server.vault_seq == j->vault_seq ? RC_OK :
-			    went_back(m, j, "gives another number");
+		if (memcmp(s->id.b, j->snapshot, OBJECT_ID_LEN) == 0) {
+			if (s->server.vault_seq != j->vault_seq)
+				return went_back(m, j, "gives another number");
+			there = true;
+			continue;
+		}
 		/* Sequences are a client's own. */
 		if (s->rc != RC_OK ||
 		    memcmp(s->c.job, j->job, sizeof(s->c.job)) != 0 ||
 		    memcmp(s->c.client, m->client, sizeof(s->c.client)) != 0)
 			continue;
 		if (s->server.vault_seq == j->vault_seq ||
-		    (s->c.sequence == j->sequence))
+		    s->c.sequence == j->sequence ||
+		    (s->server.vault_seq > j->vault_seq) !=
+		    (s->c.sequence > j->sequence))
 			return went_back(m, j, "has another history");
-		if (s->server.vault_seq > j->vault_seq &&
-		    s->c.sequence > j->sequence)
+		if (s->server.vault_seq > j->vault_seq)
 			newer = true;
 	}
-	return newer ? RC_OK : went_back(m, j, "is older than it was");
+	return there || newer ? RC_OK : went_back(m, j, "is older than it was");
 }
 
 int

@@ -269,7 +269,7 @@ target_temp(int dirfd, const char *name, char tmp[TARGET_TEMP_NAME], int *fd)
 }
 
 int
-target_temp_open(int dirfd, const char *tmp, int *fd)
+target_temp_open(int dirfd, const char *tmp, const struct stat *made, int *fd)
 {
 	struct stat st;
 
@@ -277,11 +277,13 @@ target_temp_open(int dirfd, const char *tmp, int *fd)
 	    O_NONBLOCK);
 	if (*fd == -1)
 		return rc_errno(errno);
-	/* Ours still?  Somebody may have put another name in its place. */
-	if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_nlink != 1 || (st.st_mode & 07777) != TARGET_TEMP_MODE) {
+	/* A number alone is not enough: it is given out again. */
+	if (fstat(*fd, &st) != 0 || st.st_dev != made->st_dev ||
+	    st.st_ino != made->st_ino || st.st_uid != made->st_uid ||
+	    st.st_mode != made->st_mode || st.st_nlink != 1) {
 		fd_close(fd);
-		return RC_CORRUPT;
+		errno = ESTALE;
+		return RC_IO;
 	}
 	return RC_OK;
 }

@@ -61,7 +61,13 @@ int	target_name_check(const char *name, size_t len);
 #define TARGET_TEMP_NAME	256
 int	target_temp(int dirfd, const char *name, char tmp[TARGET_TEMP_NAME],
 	    int *fd);
-int	target_temp_open(int dirfd, const char *tmp, int *fd);
+/*
+ * One that was made before, by its name.  Who may write in the directory may
+ * have put another file there and hold it open, so it has to be the very same
+ * (st_dev, st_ino), its owner's and under one name; RC_IO and ESTALE otherwise.
+ */
+int	target_temp_open(int dirfd, const char *tmp, const struct stat *made,
+	    int *fd);
 int	target_rename(int dirfd, const char *tmp, const char *name);
 int	target_unlink(int dirfd, const char *name);
 

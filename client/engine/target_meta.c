@@ -132,10 +132,11 @@ meta_apply(int fd, const struct meta *m)
 /*
  * There is no call for an attribute, or safely the mode, of a name in a
  * directory.  An O_PATH descriptor stands for exactly the thing that was
- * opened, a symlink too, and /proc leads to it without another look-up.
+ * opened, a symlink too, and /proc leads to it without another look-up.  What
+ * has got another kind or another name meanwhile is not what was restored.
  */
-static unsigned
-apply_by_path(int dirfd, const char *name, const struct meta *m)
+unsigned
+meta_apply_at(int dirfd, const char *name, const struct meta *m)
 {
 	char path[64];
 	struct applying a = { .path = path };
@@ -144,11 +145,17 @@ apply_by_path(int dirfd, const char *name, const struct meta *m)
 	int fd;
 
 	fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1 || fstat(fd, &st) != 0) {
+	if (fd == -1 || fstat(fd, &st) != 0 ||
+	    (st.st_mode & S_IFMT) != (m->mode & S_IFMT) ||
+	    (st.st_nlink > 1 && geteuid() == 0 &&
+	    (st.st_uid != m->uid || st.st_gid != m->gid))) {
 		fd_close(&fd);
-		return META_NO_XATTR | META_NO_MODE;
+		return META_NO_OWNER | META_NO_XATTR | META_NO_TIME |
+		    META_NO_MODE;
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fchownat(fd, "", m->uid, m->gid, AT_EMPTY_PATH) != 0)
+		lost |= META_NO_OWNER;
 	if (m->xattrs != NULL &&
 	    (xattr_each(m->xattrs, m->xattrs_len, set_one, &a) != RC_OK ||
 	    a.failed))
@@ -158,18 +165,6 @@ apply_by_path(int dirfd, const char *name, const struct meta *m)
 	    fchmodat(AT_FDCWD, path, m->mode & 07777, 0) != 0)
 		lost |= META_NO_MODE;
 	close(fd);
-	return lost;
-}
-
-unsigned
-meta_apply_at(int dirfd, const char *name, const struct meta *m)
-{
-	unsigned lost = 0;
-
-	if (fchownat(dirfd, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) != 0)
-		lost |= META_NO_OWNER;
-	if (m->xattrs != NULL || !S_ISLNK(m->mode))
-		lost |= apply_by_path(dirfd, name, m);
 	if (!set_times(-1, dirfd, name, m))
 		lost |= META_NO_TIME;
 	return lost;

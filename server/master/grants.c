@@ -152,7 +152,9 @@ on_cut_off(void *self, struct chan *c, struct msg *msg)
 			continue;
 		log_notice("session-cut-off %s",
 		    proc_text(w, text, sizeof(text)));
+		/* twice: nothing is to be finished first */
 		proc_stop(w, 1000);
+		proc_send(w, MSG_STOP, NULL, -1);
 	}
 	return RC_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/io.h"
 #include "common/log.h"
 #include "common/rc.h"
 #include "common/wbuf.h"
@@ -28,6 +29,7 @@ static void
 answer_free(struct answer *a)
 {
 	walker_free(&a->walker);
+	free(a->cursor);
 	verify_free(a->verifier);
 	free(a->want);
 	free(a);
@@ -143,20 +145,20 @@ get_step(struct server *srv, struct session *s, struct answer *a)
 	const uint8_t *wire;
 	struct wanted *w;
 	size_t len = 0;
-	int rc;
+	int rc, why;
 
 	if (a->at == a->nwant)
 		return RC_EOF;
 	w = &a->want[a->at++];
 	s->get_ids--;
-	rc = vault_read(srv->v, &w->e, &wire, &len);
-	if (rc != RC_OK)
-		rc = vault_get(srv->v, &w->id, w->copy + 1u, &wire, &len);
+	why = vault_read(srv->v, &w->e, &wire, &len);
+	rc = why == RC_OK ? why :
+	    vault_get(srv->v, &w->id, w->copy + 1u, &wire, &len);
 	if (rc == RC_OK) {
 		a->sent += len;
 		return send_obj(s, a->request, wire, len);
 	}
-	log_err("an object cannot be read: %s", rc_str(rc));
+	log_err("an object cannot be read: %s", rc_str(why));
 	send_gone(s, a->request, &w->id, w->copy);
 	return RC_OK;
 }
@@ -270,12 +272,18 @@ walk_begin(struct server *srv, struct session *s, struct answer *a,
 
 	if ((rc = walk_parse(in, &w)) != RC_OK)
 		return rc;
-	a->budget = w.budget;
-	rc = walker_init(&a->walker, srv->v, &w);
-	if (rc == RC_PROTO || rc == RC_OK)
-		return rc;
-	send_error(s, a->request, rc, "the cursor leads nowhere");
-	a->done = true;
+	(void)srv;
+	(void)s;
+	if (!walk_possible(&w))
+		return RC_PROTO;
+	/* Sixty-four may wait, and a place can be 65,535 levels deep: it is
+	 * found when it is its turn. */
+	if ((a->cursor = malloc(w.cursor_len + 1)) == NULL)
+		return RC_NOMEM;
+	if (w.cursor_len > 0)
+		memcpy(a->cursor, w.cursor, w.cursor_len);
+	a->walk = w;
+	a->walk.cursor = a->cursor;
 	return RC_OK;
 }
 
@@ -299,8 +307,21 @@ walk_step(struct server *srv, struct session *s, struct answer *a)
 	size_t len = 0;
 	int rc;
 
-	(void)srv;
-	if (a->walker.begun && a->walker.n > 0 && a->sent >= a->budget &&
+	if (a->cursor != NULL) {
+		rc = walker_init(&a->walker, srv->v, &a->walk);
+		free(a->cursor);
+		a->cursor = NULL;
+		if (rc != RC_OK) {
+			if (rc == RC_PROTO)
+				refuse(s, PROTO_ERR_PROTOCOL,
+				    "a cursor that never was");
+			else
+				send_error(s, a->request, rc,
+				    "the cursor leads nowhere");
+			return RC_EOF;
+		}
+	}
+	if (a->walker.begun && a->walker.n > 0 && a->sent >= a->walk.budget &&
 	    a->sent > 0 &&
 	    walker_cursor(&a->walker, cursor, &len) == RC_OK) {
 		walk_end(s, a, cursor, len);
@@ -449,18 +470,19 @@ answer_pop(struct session *s)
 void
 answers_work(struct server *srv, struct session *s)
 {
-	uint64_t turn = 0;
+	uint64_t turn = 0, until = io_now_ms() + SERVE_TURN_MS;
 	int rc;
 
 	while (s->answers != NULL && !s->ending && !s->stalled) {
 		struct answer *a = s->answers;
 		uint64_t before = a->sent;
 
-		if (turn >= TURN_BYTES) {
+		/* A walk can look at much and have nothing to say. */
+		if (turn >= TURN_BYTES || (turn > 0 && io_now_ms() >= until)) {
 			srv->more_work = true;
 			return;
 		}
-		rc = a->done ? RC_EOF : kind_find(a->type)->step(srv, s, a);
+		rc = kind_find(a->type)->step(srv, s, a);
 		turn += a->sent - before + 64;
 		if (rc == RC_EOF) {
 			answer_pop(s);

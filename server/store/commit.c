@@ -60,15 +60,16 @@ static int
 check_sequence(struct vault *v, const struct grant *g,
     const struct snapshot_client *s)
 {
+	static const struct object_id none;
 	struct vclient *c = state_client(&v->state, g->client);
-	struct vjob *j = state_job(&v->state, g->client, s->job);
+	const struct vjob *j = state_find_job(&v->state, g->client, s->job);
+	const struct object_id *newest = j != NULL ? &j->newest : &none;
 
-	if (c == NULL || j == NULL)
+	if (c == NULL)
 		return RC_LIMIT;
 	if (s->sequence <= c->last_seq)
 		return RC_OLDER;
-	/* A job's first snapshot has zeros before it, as j->newest is then. */
-	return memcmp(s->previous, j->newest.b, OBJECT_ID_LEN) == 0 ? RC_OK :
+	return memcmp(s->previous, newest->b, OBJECT_ID_LEN) == 0 ? RC_OK :
 	    RC_OLDER;
 }
 
@@ -81,7 +82,7 @@ check_roots(struct vault *v, struct run *r, const struct snapshot_client *s,
 	int rc;
 
 	for (int i = 0; i < s->edge_count; i++) {
-		rc = vault_find(v, r, &s->edge[i], 0, &e);
+		rc = graph_find(v, r, &s->edge[i], &e);
 		if (rc == RC_NOENT) {
 			if (c->nmissing < PROTO_IDS_MAX)
 				c->missing[c->nmissing++] = s->edge[i];
@@ -108,11 +109,10 @@ check_graph(struct vault *v, struct run *r, const struct snapshot_client *s,
 	if ((c->missing = calloc(PROTO_IDS_MAX, sizeof(*c->missing))) == NULL)
 		return RC_NOMEM;
 	rc = graph_settle(v, r, c->missing, PROTO_IDS_MAX, &c->nmissing);
-	if (rc != RC_OK && rc != RC_MISSING)
-		return rc;
-	/* A root that waits for its edges is not itself to be sent again. */
-	return rc == RC_MISSING && c->nmissing > 0 ? rc :
-	    check_roots(v, r, s, c);
+	/* Nodes that wait for nothing but each other stand in a circle. */
+	if (rc == RC_MISSING && c->nmissing == 0)
+		return RC_RANGE;
+	return rc == RC_OK ? check_roots(v, r, s, c) : rc;
 }
 
 int
@@ -155,23 +155,36 @@ commit_check(struct vault *v, struct run *r, const struct grant *g,
 	return RC_OK;
 }
 
+/* Another commit may have been written while this one waited for the disk. */
+static int
+check_again(struct vault *v, const struct commit *c)
+{
+	struct snapshot_client s;
+	int rc;
+
+	if (state_find(&v->state, &c->id) != NULL)
+		return RC_BUSY;		/* repeated, it gets its answer */
+	if ((rc = snapshot_get_client(c->client, c->client_len, &s)) != RC_OK)
+		return rc;
+	return check_sequence(v, c->grant, &s);
+}
+
 static int
 server_part(struct vault *v, struct commit *c)
 {
-	struct vjob *j = state_job(&v->state, c->grant->client, c->job);
+	const struct vjob *j = state_find_job(&v->state, c->grant->client,
+	    c->job);
 	struct snapshot_server *s = &c->server;
 	int64_t wall;
 	uint64_t boot;
 	int rc;
 
-	if (j == NULL)
-		return RC_NOMEM;
 	if ((rc = vault_time(v, &wall, &boot)) != RC_OK)
 		return rc;
 	s->wall_ns = wall;
 	s->vault_clock = vclock_at(&v->state.clock, boot);
 	s->vault_seq = v->state.vault_seq + 1;
-	s->job_seq = j->job_seq + 1;
+	s->job_seq = j != NULL ? j->job_seq + 1 : 1;
 	s->lock_until = u64_sat_add(s->vault_clock, v->opt.lock_seconds);
 	s->new_bytes = c->run->new_bytes;
 	s->writer = c->run->writer;
@@ -194,7 +207,8 @@ commit_write(struct vault *v, struct commit *c)
 	/* Another run's failed sync may have taken something of this one. */
 	if (c->run->failed != RC_OK)
 		return c->run->failed;
-	if ((rc = server_part(v, c)) != RC_OK)
+	if ((rc = check_again(v, c)) != RC_OK ||
+	    (rc = server_part(v, c)) != RC_OK)
 		return rc;
 	for (int k = 0; k < 2; k++)
 		packs_synced_end(v->packs, (enum pack_kind)k,
@@ -244,6 +258,10 @@ commit_finish(struct vault *v, struct commit *c)
 	if (rc == RC_OK && journal_roll(v->journal, false, state_keep,
 	    state_move, state_moved, &v->state) != RC_OK)
 		log_warn("no new journal segment could be begun");
+	/* What the runs were promised, in the segment that is written now. */
+	if (journal_reserve(v->journal, (uint64_t)JOURNAL_RESERVE *
+	    v->nruns) != RC_OK)
+		log_warn("no room could be kept for the runs' commits");
 	return rc;
 }
 

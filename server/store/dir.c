@@ -31,8 +31,9 @@ dir_open(int at, const char *name, int *fd)
 int
 dir_make(int at, const char *name)
 {
-	if (mkdirat(at, name, 0700) != 0)
-		return errno == EEXIST ? RC_OK : rc_errno(errno);
+	/* One that is there may have been made just before a crash. */
+	if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
+		return rc_errno(errno);
 	return dir_sync(at);
 }
 

@@ -16,6 +16,16 @@
  * be made.
  */
 int
+graph_find(struct vault *v, const struct run *r, const struct object_id *id,
+    struct ixent *e)
+{
+	int rc = vault_find(v, r, id, 0, e);
+
+	/* Recovery found it without what it refers to. */
+	return rc == RC_OK && e->closure_objects == 0 ? RC_NOENT : rc;
+}
+
+int
 graph_resolve(struct vault *v, const struct run *r, uint16_t height,
     const uint8_t *edges, size_t nedges, uint32_t len, uint64_t *bytes,
     uint64_t *objects, struct object_id *missing, size_t room, size_t *n)
@@ -29,13 +39,14 @@ graph_resolve(struct vault *v, const struct run *r, uint16_t height,
 		struct object_id id;
 
 		memcpy(id.b, edges + i * OBJECT_ID_LEN, OBJECT_ID_LEN);
-		rc = vault_find(v, r, &id, 0, &e);
+		rc = graph_find(v, r, &id, &e);
 		if (rc == RC_NOENT) {
 			whole = false;
-			if (missing == NULL)
+			/* Nobody wants to know more: the client, which can
+			 * have a million of them, repeats its COMMIT. */
+			if (missing == NULL || *n == room)
 				return RC_MISSING;
-			if (*n < room)
-				missing[(*n)++] = id;
+			missing[(*n)++] = id;
 			continue;
 		}
 		if (rc != RC_OK)
@@ -118,7 +129,8 @@ graph_settle(struct vault *v, struct run *r, struct object_id *missing,
 	for (size_t i = 0; i < count; i++)
 		order[i] = (uint32_t)i;
 	sort_u32(order, tmp, count, by_height, r->pending);
-	for (size_t i = 0; i < count; i++) {
+	/* The list is full, of the lowest ones: the rest is for next time. */
+	for (size_t i = 0; i < count && (missing == NULL || *n < room); i++) {
 		rc = settle_one(v, r, &r->pending[order[i]].e, missing, room,
 		    n);
 		done[order[i]] = rc == RC_OK;
@@ -130,7 +142,8 @@ graph_settle(struct vault *v, struct run *r, struct object_id *missing,
 		if (!done[i])
 			r->pending[kept++] = r->pending[i];
 	r->npending = kept;
-	drop_pending(r, missing, n);
+	if (missing != NULL)
+		drop_pending(r, missing, n);
 	if (rc == RC_OK && kept > 0)
 		rc = RC_MISSING;
 out:

@@ -205,6 +205,9 @@ journal_cut(struct journal *j)
 		return rc;
 	if (size != j->end && ftruncate(j->fd, (off_t)j->end) != 0)
 		return rc_errno(errno);
+	/* A crash may have come before its name was synced. */
+	if ((rc = dir_sync(j->dirfd)) != RC_OK)
+		return rc;
 	return journal_sync(j);
 }
 

@@ -48,6 +48,12 @@ vault_record_add(struct vault *v, const struct grant *g, uint8_t kind,
 	if (kind < RECORD_KEY || kind > RECORD_PARAMS || len == 0 ||
 	    len > PROTO_RECORD_MAX)
 		return RC_PROTO;
+	/* No message removes one: a stolen client must not fill the disk. */
+	if (v->state.nkey >= STATE_KEYS_MAX)
+		return RC_LIMIT;
+	if ((rc = vault_space(v, jrec_size((uint32_t)len + CLIENT_LEN))) !=
+	    RC_OK)
+		return rc;
 	wbuf_bytes(&out, g->client, CLIENT_LEN);
 	wbuf_bytes(&out, body, len);
 	if ((rc = wbuf_rc(&out)) != RC_OK ||

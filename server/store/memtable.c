@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/num.h"
 #include "common/rc.h"
 #include "common/secret.h"
 #include "server/store/sort.h"
@@ -14,14 +15,16 @@
 static size_t
 hash(const struct memtable *m, const struct object_id *id)
 {
-	uint64_t a, b;
+	uint64_t h = 0;
+	uint32_t word;
 
-	memcpy(&a, id->b, sizeof(a));
-	memcpy(&b, id->b + 8, sizeof(b));
-	a = (a ^ m->seed) * 0x9e3779b97f4a7c15ull;
-	a ^= a >> 29;
-	a = (a + b) * 0xbf58476d1ce4e5b9ull;
-	return (size_t)(a ^ a >> 32) & (m->slots - 1);
+	/* Multilinear: the client chooses the ids, and must not be able to
+	 * choose them to collide.  The top bits are the good ones. */
+	for (size_t i = 0; i < NITEMS(m->key); i++) {
+		memcpy(&word, id->b + 4 * i, sizeof(word));
+		h += m->key[i] * word;
+	}
+	return (size_t)(h >> 32) & (m->slots - 1);
 }
 
 static void
@@ -62,7 +65,7 @@ memtable_init(struct memtable *m, size_t max)
 {
 	memset(m, 0, sizeof(*m));
 	m->max = max;
-	return secret_random(&m->seed, sizeof(m->seed));
+	return secret_random(m->key, sizeof(m->key));
 }
 
 void

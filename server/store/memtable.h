@@ -11,7 +11,7 @@ struct memtable {
 	struct ixent	*e;
 	uint32_t	*slot;		/* entry + 1, 0 empty */
 	size_t		 n, room, slots, max;
-	uint64_t	 seed;		/* clients choose the ids */
+	uint64_t	 key[OBJECT_ID_LEN / 4];	/* of the hash */
 };
 
 int	memtable_init(struct memtable *m, size_t max);

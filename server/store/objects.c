@@ -97,8 +97,16 @@ vault_find(struct vault *v, const struct run *r, const struct object_id *id,
 		if ((rc = vault_rebuild_index(v)) == RC_OK)
 			rc = index_find(v->index, id, copy, e);
 	}
-	if (rc == RC_NOENT && r != NULL && r->nodes != NULL && copy == 0)
-		rc = index_find(r->nodes, id, 0, e);
+	if (r != NULL && r->nodes != NULL && copy == 0 && (rc == RC_NOENT ||
+	    (rc == RC_OK && e->closure_objects == 0))) {
+		struct ixent mine;
+		int own = index_find(r->nodes, id, 0, &mine);
+
+		if (own == RC_OK)
+			*e = mine;
+		if (own != RC_NOENT)
+			rc = own;
+	}
 	return rc;
 }
 
@@ -189,7 +197,7 @@ note_damage(struct vault *v, const struct object_id *id, uint8_t reason)
 int
 vault_bad(struct vault *v, const struct object_id *id, unsigned copy)
 {
-	struct ixent e;
+	struct ixent e, old;
 	const uint8_t *wire;
 	size_t len;
 	int rc;
@@ -202,6 +210,10 @@ vault_bad(struct vault *v, const struct object_id *id, unsigned copy)
 		return RC_OK;
 	if (v->state.ndamaged >= STATE_DAMAGED_MAX)
 		return RC_LIMIT;
+	/* Told and sent again and again: looking it up would take ever
+	 * longer. */
+	if ((rc = vault_find(v, NULL, id, COPIES_MAX - 1, &old)) != RC_NOENT)
+		return rc == RC_OK ? RC_LIMIT : rc;
 	/* Nothing is deleted for it: the next backup is asked for it. */
 	rc = vault_read(v, &e, &wire, &len);
 	return note_damage(v, id, rc == RC_CRC ? DAMAGED_FOUND : DAMAGED_TOLD);
@@ -229,7 +241,8 @@ vault_have(struct vault *v, struct run *r, const struct object_id *id)
 
 	if (vault_find(v, r, id, 0, &e) != RC_OK)
 		return HAVE_ABSENT;
-	if (v->state.ndamaged > 0 && state_damaged(&v->state, id))
+	if (e.closure_objects == 0 ||
+	    (v->state.ndamaged > 0 && state_damaged(&v->state, id)))
 		return HAVE_AGAIN;
 	if (run_pin(v, r, id) != RC_OK)
 		return HAVE_ABSENT;
@@ -303,7 +316,7 @@ vault_put(struct vault *v, struct run *r, const uint8_t *wire, size_t len)
 	rc = vault_find(v, r, &o.h.id, 0, &old);
 	if (rc != RC_OK && rc != RC_NOENT)
 		return rc;
-	if (rc == RC_OK && !again)
+	if (rc == RC_OK && !again && old.closure_objects != 0)
 		return RC_OK;
 	if (node && r->npending > 0 && is_pending(r, &o.h.id))
 		return RC_OK;

@@ -128,6 +128,19 @@ writer_buffer(struct writer *w)
 	return RC_OK;
 }
 
+static int
+pack_name_sync(struct packs *p, uint64_t number)
+{
+	char sub[PACK_NAME_LEN];
+	int rc;
+
+	snprintf(sub, sizeof(sub), "%03llx",
+	    (unsigned long long)(number >> 16));
+	if ((rc = dir_sync_sub(p->opt.dirfd, sub)) != RC_OK)
+		return rc;
+	return dir_sync(p->opt.dirfd);
+}
+
 int
 packs_resume(struct packs *p, enum pack_kind kind, uint64_t number,
     uint32_t tag, uint64_t off)
@@ -140,6 +153,9 @@ packs_resume(struct packs *p, enum pack_kind kind, uint64_t number,
 	    (rc = packs_open_pack(p, kind, number, true, &w->fd)) != RC_OK)
 		return rc;
 	rc = packs_open_pack(p, kind, number, true, &w->sync_fd);
+	/* A crash may have come before its name was synced. */
+	if (rc == RC_OK)
+		rc = pack_name_sync(p, number);
 	/* Behind the records: a torn one, or a footer without its trailer. */
 	if (rc == RC_OK && (rc = dir_file_size(w->fd, &size)) == RC_OK &&
 	    size > off && ftruncate(w->fd, (off_t)off) != 0)
@@ -191,10 +207,13 @@ writer_create(struct packs *p, enum pack_kind kind)
 	    fdatasync(fd) != 0)
 		rc = rc_errno(errno);
 	if (rc == RC_OK &&
-	    (rc = dir_rename(p->opt.dirfd, tmp, name, false)) == RC_OK)
+	    (rc = dir_rename(p->opt.dirfd, tmp, name, false)) == RC_OK) {
+		/* Its name is taken now, whatever fails after this. */
+		p->last = h.number;
 		rc = dir_sync_sub(p->opt.dirfd, sub);
-	else
+	} else {
 		(void)dir_unlink(p->opt.dirfd, tmp);
+	}
 	if (rc == RC_OK)
 		rc = packs_open_pack(p, kind, h.number, true, &w->sync_fd);
 	if (rc != RC_OK) {
@@ -202,7 +221,7 @@ writer_create(struct packs *p, enum pack_kind kind)
 		return rc;
 	}
 	w->fd = fd;
-	w->number = p->last = h.number;
+	w->number = h.number;
 	w->tag = h.tag;
 	w->size = w->flushed = w->whole = w->synced = w->ranged =
 	    PACK_HEADER_LEN;
@@ -234,8 +253,11 @@ writer_fail(struct packs *p, struct writer *w)
 	uint64_t keep = w->whole;
 
 	w->n = 0;
-	if (ftruncate(w->fd, (off_t)keep) != 0)
-		writer_close(p, w);	/* torn: nothing more goes into it */
+	if (ftruncate(w->fd, (off_t)keep) != 0) {
+		/* Torn: nothing more goes into it, so nobody syncs it. */
+		writer_close(p, w);
+		keep = w->synced;
+	}
 	w->size = w->flushed = keep;
 	if (w->synced > keep)
 		w->synced = keep;
@@ -330,10 +352,13 @@ writer_seal(struct packs *p, enum pack_kind kind)
 	uint64_t size;
 	int rc;
 
-	if ((rc = writer_sync(p, w)) != RC_OK ||
-	    (rc = pack_seal(w->fd, kind, w->number, &t, &size)) != RC_OK)
+	if ((rc = writer_sync(p, w)) != RC_OK)
 		return rc;
+	/* Unsealed is legal, unwritten is not: go on in a new one. */
+	rc = pack_seal(w->fd, kind, w->number, &t, &size);
 	writer_close(p, w);
+	if (rc != RC_OK)
+		return rc;
 	return p->opt.sealed(p->opt.arg, kind, w->number, size, t.count,
 	    t.sha);
 }
@@ -348,13 +373,9 @@ packs_append(struct packs *p, enum pack_kind kind, struct prefix *px,
 	int rc;
 
 	if (w->fd >= 0 && w->size > PACK_HEADER_LEN && !p->busy &&
-	    (w->size + size > p->opt.target || w->count >= COUNT_MAX)) {
-		/* Unsealed is legal, unwritten is not: go on in a new one. */
-		if ((rc = writer_seal(p, kind)) != RC_OK)
-			writer_close(p, w);
-		if (rc != RC_OK)
-			return rc;
-	}
+	    (w->size + size > p->opt.target || w->count >= COUNT_MAX) &&
+	    (rc = writer_seal(p, kind)) != RC_OK)
+		return rc;
 	if (w->fd < 0) {
 		if ((rc = p->opt.space(p->opt.arg, p->opt.target)) != RC_OK ||
 		    (rc = writer_create(p, kind)) != RC_OK)

@@ -147,6 +147,8 @@ take_record(struct recovery *rec, int fd, uint64_t number,
 			return late_node(rec, &e);
 		if (rc != RC_OK && rc != RC_RANGE)
 			return rc;
+		if (rc == RC_RANGE)
+			e.closure_objects = 0;
 	}
 	rec->admitted++;
 	return vault_admit(rec->v, NULL, &e);
@@ -270,6 +272,15 @@ scan_pack(struct recovery *rec, enum pack_kind kind, uint64_t number)
 		rc = scan_records(rec, &s, t);
 		t->damaged |= !s.header_ok;
 	}
+	/* No end, and no reason to keep the rest from its owner either. */
+	if (rc == RC_IO && rec->repair) {
+		log_err("pack %llx cannot be read from %llu on",
+		    (unsigned long long)number, (unsigned long long)s.off);
+		vault_set_readonly(rec->v, "a pack cannot be read");
+		t->damaged = true;
+		rec->holes++;
+		rc = RC_OK;
+	}
 	pack_scan_free(&s);
 	fd_close(&fd);
 	return rc;
@@ -279,19 +290,22 @@ scan_pack(struct recovery *rec, enum pack_kind kind, uint64_t number)
 static int
 settle_late(struct recovery *rec)
 {
-	struct object_id missing[16];
-	size_t n = 0;
 	int rc;
 
-	rc = graph_settle(rec->v, &rec->late, missing, 16, &n);
+	rc = graph_settle(rec->v, &rec->late, NULL, 0, NULL);
 	if (rc == RC_MISSING) {
 		log_err("%zu nodes of committed snapshots lack what they "
 		    "refer to", rec->late.npending);
 		rec->holes += rec->late.npending;
 		rc = RC_OK;
-		for (size_t i = 0; i < rec->late.npending && rc == RC_OK; i++)
-			rc = vault_admit(rec->v, NULL,
-			    &rec->late.pending[i].e);
+		/* They can be read, but vouch for nothing: graph_find(). */
+		for (size_t i = 0; i < rec->late.npending && rc == RC_OK;
+		    i++) {
+			struct ixent *e = &rec->late.pending[i].e;
+
+			e->closure_objects = 0;
+			rc = vault_admit(rec->v, NULL, e);
+		}
 	}
 	return rc;
 }

@@ -13,7 +13,6 @@
 
 #define FRAMES_AT_ONCE	64	/* of one session, before others have a turn */
 
-
 void
 server_init(struct server *srv, struct vault *v, struct io_pool *io)
 {
@@ -418,10 +417,13 @@ on_frame(struct server *srv, struct session *s, const struct link_frame *f)
 void
 session_input(struct server *srv, struct session *s)
 {
+	uint64_t until = io_now_ms() + SERVE_TURN_MS;
 	struct link_frame f;
 	int rc;
 
 	for (int i = 0; i < FRAMES_AT_ONCE && !s->ending; i++) {
+		if (i > 0 && io_now_ms() >= until)
+			break;
 		rc = link_recv(s->link, &f);
 		if (rc == RC_AGAIN)
 			return;

@@ -17,6 +17,7 @@
  */
 #define SERVE_SESSIONS_MAX	64
 #define SERVE_JOBS_MAX		64	/* requests of a session that wait */
+#define SERVE_TURN_MS		20	/* of one session, then the others */
 #define RUN_GRACE_MS		60000
 
 /* An answer of more than one frame, sent as the session takes it. */
@@ -25,7 +26,6 @@ struct answer {
 	struct answer	*next;
 	uint16_t	 type;		/* of the request */
 	uint32_t	 request;
-	bool		 done;		/* nothing more is to be said */
 	/* GET: in the order of the packs */
 	struct wanted	*want;
 	size_t		 nwant, at;
@@ -35,7 +35,9 @@ struct answer {
 	unsigned	 left;
 	/* WALK */
 	struct walker	 walker;
-	uint64_t	 budget, sent;
+	struct walk	 walk;		/* what was asked */
+	uint8_t		*cursor;	/* its own copy, until it begins */
+	uint64_t	 sent;
 	/* VERIFY */
 	struct verifier	*verifier;
 };

@@ -134,14 +134,23 @@ state_client(struct state *s, const uint8_t id[16])
 }
 
 struct vjob *
-state_job(struct state *s, const uint8_t client[16], const uint8_t job[16])
+state_find_job(const struct state *s, const uint8_t client[16],
+    const uint8_t job[16])
 {
-	struct vjob *j;
-
 	for (size_t i = 0; i < s->njob; i++)
 		if (memcmp(s->job[i].job, job, 16) == 0 &&
 		    memcmp(s->job[i].client, client, 16) == 0)
 			return &s->job[i];
+	return NULL;
+}
+
+static struct vjob *
+state_job(struct state *s, const uint8_t client[16], const uint8_t job[16])
+{
+	struct vjob *j = state_find_job(s, client, job);
+
+	if (j != NULL)
+		return j;
 	if (room_for(&s->job, &s->job_room, s->njob, sizeof(*s->job)) != RC_OK)
 		return NULL;
 	j = &s->job[s->njob++];

@@ -19,6 +19,7 @@
  */
 #define STATE_CLIENTS_MAX	1024
 #define STATE_DAMAGED_MAX	4096
+#define STATE_KEYS_MAX		16384
 
 struct snap {
 	struct object_id	 id;
@@ -99,7 +100,8 @@ int	seal_body_get(const uint8_t *p, size_t n, struct seal_body *b);
 const struct snap *state_find(const struct state *s,
 	    const struct object_id *id);
 struct vclient *state_client(struct state *s, const uint8_t id[16]);
-struct vjob *state_job(struct state *s, const uint8_t client[16],
+/* NULL: it has no snapshot yet. */
+struct vjob *state_find_job(const struct state *s, const uint8_t client[16],
 	    const uint8_t job[16]);
 enum damaged_reason {
 	DAMAGED_HEALED = 0,	/* a whole copy came: forget those before */

@@ -254,8 +254,10 @@ sync_begin(struct server *srv)
 	srv->queue_tail = &srv->queue;
 	srv->phase = SYNC_PACKS;
 	srv->pending = 0;
+	/* Of a run that failed something is lost: it is never said durable. */
 	for (struct session *s = srv->sessions; s != NULL; s = s->next)
-		s->at_sync = s->received;
+		if (s->run == NULL || s->run->failed == RC_OK)
+			s->at_sync = s->received;
 	srv->begin_rc = packs_sync_begin(srv->v->packs, fds);
 	for (int i = 0; i < 2; i++) {
 		srv->rcs[i] = RC_OK;

@@ -163,6 +163,9 @@ int	vault_space(struct vault *v, uint64_t bytes);
 enum pack_kind kind_of(uint8_t type);
 
 /* --- graph (graph.c) --- */
+/* vault_find() for completeness: a node that lacks an edge is not there. */
+int	graph_find(struct vault *v, const struct run *r,
+	    const struct object_id *id, struct ixent *e);
 /*
  * Are all edges there, and lower?  RC_OK with the closure; RC_MISSING (up to
  * *n ids in `missing`, which may be NULL); RC_RANGE: a height does not fall.
@@ -171,7 +174,7 @@ int	graph_resolve(struct vault *v, const struct run *r, uint16_t height,
 	    const uint8_t *edges, size_t nedges, uint32_t len,
 	    uint64_t *bytes, uint64_t *objects, struct object_id *missing,
 	    size_t room, size_t *n);
-/* The pending nodes, lowest first. */
+/* The pending nodes, lowest first; missing may be NULL: all are tried. */
 int	graph_settle(struct vault *v, struct run *r, struct object_id *missing,
 	    size_t room, size_t *n);
 

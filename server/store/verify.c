@@ -451,7 +451,11 @@ verify_step(struct verifier *vr)
 	case PHASE_PACKS:
 		return packs_some(vr);
 	case PHASE_INDEX:
+		/* A bad page must not make the index anew under the feet of
+		 * who reads it. */
+		vr->v->recovering = true;
 		rc = index_each(vr->v->index, index_entry, vr);
+		vr->v->recovering = false;
 		vr->phase = PHASE_DONE;
 		if (rc == RC_CRC) {
 			report(vr, FINDING_COPY, NULL, "a page of the index; "

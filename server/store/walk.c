@@ -196,6 +196,14 @@ resume(struct walker *w, const uint8_t *cursor, size_t len)
 	return rbuf_end(&in) == RC_OK && levels > 0 ? RC_OK : RC_PROTO;
 }
 
+bool
+walk_possible(const struct walk *req)
+{
+	return req->what != 0 &&
+	    (req->what & ~(PROTO_WALK_NODES | PROTO_WALK_DATA)) == 0 &&
+	    req->cursor_len <= PROTO_CURSOR_MAX;
+}
+
 int
 walker_init(struct walker *w, struct vault *v, const struct walk *req)
 {
@@ -205,8 +213,7 @@ walker_init(struct walker *w, struct vault *v, const struct walk *req)
 	w->v = v;
 	w->root = req->root;
 	w->what = req->what;
-	if ((req->what & ~(PROTO_WALK_NODES | PROTO_WALK_DATA)) != 0 ||
-	    req->what == 0)
+	if (!walk_possible(req))
 		return RC_PROTO;
 	if (req->cursor_len > 0 &&
 	    (rc = resume(w, req->cursor, req->cursor_len)) != RC_OK)

@@ -27,6 +27,8 @@ struct walker {
 	size_t			 n, room;
 };
 
+/* Is what is asked for possible at all? */
+bool	walk_possible(const struct walk *req);
 /* RC_PROTO: the cursor is none of ours. */
 int	walker_init(struct walker *w, struct vault *v, const struct walk *req);
 void	walker_free(struct walker *w);

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 write_conf
-check "the server starts" start_server
+check "the server starts" start_server || exit 1
 check "a client enrols" new_client c1
 
 src=$T/src

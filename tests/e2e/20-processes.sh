@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 write_conf 'Pool: { SessionMin = 2; };'
-check "the server starts" start_server
+check "the server starts" start_server || exit 1
 new_client c1 >/dev/null 2>&1
 mkdir "$T/src"
 head -c 60000000 /dev/urandom >"$T/src/a"

@@ -2,12 +2,17 @@
 # What the administrator meets: checks of the configuration, reload, refusals at the
 # start, the start under systemd's rules, the control socket, the end.
 . "$(dirname "$0")/lib.sh"
-launch() { python3 "$here/tests/fault/integ_launch.py" "$@"; }
+launch() { timeout 20 python3 "$here/tests/fault/integ_launch.py" "$@"; }
 says() { # NAME CODE PATTERN COMMAND...
 	local name=$1 code=$2 pattern=$3
 	shift 3
-	timeout 20 "$@" >"$T/check.out" 2>&1
-	local got=$?
+	local got
+	if [ "$(type -t "$1")" = function ]; then
+		"$@" >"$T/check.out" 2>&1
+	else
+		timeout 20 "$@" >"$T/check.out" 2>&1
+	fi
+	got=$?
 	if [ "$got" = "$code" ] && grep -qE -- "$pattern" "$T/check.out"; then
 		ok "$name"
 	else
@@ -36,7 +41,7 @@ try "a string for a number" 'SSL.Enabled' "$base SSL: { Enabled = \"1\"; };"
 try "a key twice" '(twice|again|duplicate)' "$base
 ID = \"a\"; ID = \"b\";"
 try "a number out of range" 'Ports.Server' "$base Ports: { Server = 70000; };"
-try "a number over 31 bits" '(range|large|big|2147483)' "$base Ports: { Server = 4294999300; };"
+try "a number over 31 bits" '31 bits' "$base Ports: { Server = 4294999300; };"
 try "a syntax error, with its line" 'bad.conf:3' "$base
 
 Ports = { Server = 3; };;;x"
@@ -152,7 +157,9 @@ says "no socket for ::1: refused, with key and command" 78 \
 other=$(free_port)
 says "another port: refused" 78 "127.0.0.1:$other, but Ports.Server wants 127.0.0.1:$PORT.*systemctl" launched "127.0.0.1,$other" "$six"
 says "another address: refused" 78 '127.0.0.2.*Ports.Server' launched "127.0.0.2,$PORT" "$six"
-says "an IPv6 socket that takes IPv4: refused" 78 'BindIPv6Only=ipv6-only' launched "$four" "+$six"
+sed 's|^Listen:.*|Listen: { Server = ["*"]; };|' "$CONF" >"$T/all.conf"
+says "an IPv6 socket that takes IPv4: refused" 78 'BindIPv6Only=ipv6-only' \
+	launch "$master" "+::,$PORT" -- "$D" -f "$T/all.conf"
 says "a socket that does not listen: refused" 78 'no listening' launched "-$four" "$six"
 says "one too many: refused" 78 'does not want' launched "$four" "$six" "127.0.0.1,$SSLPORT"
 says "another control socket: refused" 78 'Paths.Run' launched "$four" "$six" "unix,$T/run/other.sock"

@@ -15,7 +15,7 @@ server_pid=
 ok() { tap=$((tap + 1)); printf 'ok %d - %s\n' "$tap" "$1"; }
 not_ok() { tap=$((tap + 1)); printf 'not ok %d - %s\n' "$tap" "$1"; }
 note() { printf '# %s\n' "$*"; }
-# check NAME COMMAND...: ok when the command succeeds
+# check NAME COMMAND...: ok when the command succeeds; its own status tells, too
 check() {
 	local name=$1
 	shift
@@ -24,6 +24,7 @@ check() {
 	else
 		not_ok "$name"
 		sed 's/^/# /' "$T/check.out" | tail -n 20
+		return 1
 	fi
 }
 # check_exit NAME CODE COMMAND...: ok when it exits with exactly CODE; its output

@@ -425,7 +425,7 @@ trees = {}
 histogram = collections.Counter()
 codes = collections.Counter()
 again = collections.Counter()
-worst = {"resent": 0, "gone": 0.0, "client gone": 0.0}
+worst = {"resent": 0, "gone": 0.0, "client gone": 0.0, "told": 0.0}
 
 
 def take(result, m, where):
@@ -507,7 +507,10 @@ def kill_once(r):
         if not wait_for(lambda: not any(alive(p) for p in old), 2, 0.01):
             fail("%s: processes outlive the command: %s" % (r.name(), [program(p) for p in old if alive(p)]))
         worst["client gone"] = max(worst["client gone"], time.monotonic() - t)
+    t = time.monotonic()
     first = Result(run)
+    if hit:
+        worst["told"] = max(worst["told"], time.monotonic() - t)
     if tracer:
         tracer.stop()
     if first.hung:
@@ -618,7 +621,8 @@ def main():
         if r.phase is None and extra > 0 or not rounds and kills < KILLS and extra > 0:
             extra -= 1
             rounds.append((role, aim))
-        if number % 20 == 0:
+        # What is whole now may not be after what comes: at the end all are looked at.
+        if number % 20 == 0 and KILLS > 40:
             verify(False)
         if len(bad) > 20:
             break
@@ -640,6 +644,7 @@ def main():
          (number, killing, listed, unreported, SEED))
     note("most that a run sent again: %.1f MiB; slowest end after the master's: %.2f s, after the command's: %.2f s" %
          (worst["resent"] / (1 << 20), worst["gone"], worst["client gone"]))
+    note("the slowest killed run told its user after %.1f s" % worst["told"])
     note("the vault was looked at %d times for two stores, %d times it was locked" % (two.looks, two.locked))
 
     def say(right, what):
@@ -648,7 +653,8 @@ def main():
     say(kills >= KILLS, "%d SIGKILLs during backups (%d wanted)" % (kills, KILLS))
     say(total[WRITING] >= 0.3 * KILLS, "%d of them after the first pack write" % total[WRITING])
     say(total[COMMITTING] >= 0.3 * KILLS, "%d of them between COMMIT and its answer" % total[COMMITTING])
-    say(all(sum(histogram[role, p] for p in range(4)) for role in ROLES), "each role was killed")
+    if KILLS >= 24:
+        say(all(sum(histogram[role, p] for p in range(4)) for role in ROLES), "each role was killed")
     say(not two.found and two.locked > 0, "never two stores held the vault" + "".join("; " + f for f in two.found))
     say(res.code == 0, "check --read-data is clean")
     if res.code != 0:

@@ -368,6 +368,9 @@ struct lines {
 	size_t	 len, size;
 };
 
+static void line(struct lines *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
 static void
 line(struct lines *l, const char *fmt, ...)
 {

@@ -142,6 +142,33 @@ check_lengths(enum codec codec, size_t packed_len, size_t raw)
 }
 
 static void
+harder_is_shorter_and_can_be_switched_off_again(void **state)
+{
+	enum codec codec;
+	size_t quick, hard, again;
+
+	(void)state;
+	/* Rows with a running name and something random, as nodes have. */
+	for (size_t i = 0; i < 4000; i++)
+		in[i] = (uint8_t)(i % 40 < 30 ? "file-name-000.h\1\2\3\4\5\6"
+		    "\7\10\11\12\13\14\15\16"[i % 40] + (i % 40 == 12 ?
+		    i / 40 : 0) : i * i * 2654435761u >> 13);
+	assert_int_equal(compress_pack(c, in, 4000, packed, &codec, &quick),
+	    RC_OK);
+	compress_harder(c, true);
+	assert_int_equal(compress_pack(c, in, 4000, packed, &codec, &hard),
+	    RC_OK);
+	assert_true(hard < quick);
+	assert_int_equal(compress_unpack(c, codec, packed, hard, out, 4000),
+	    RC_OK);
+	assert_memory_equal(out, in, 4000);
+	compress_harder(c, false);
+	assert_int_equal(compress_pack(c, in, 4000, packed, &codec, &again),
+	    RC_OK);
+	assert_int_equal(again, quick);
+}
+
+static void
 wrong_lengths_and_trailing_bytes_are_damage(void **state)
 {
 	enum codec codec;
@@ -188,6 +215,7 @@ main(void)
 		cmocka_unit_test(random_data_stays_as_it_is),
 		cmocka_unit_test(half_random_data_is_not_given_up),
 		cmocka_unit_test(nothing_packs_to_nothing),
+		cmocka_unit_test(harder_is_shorter_and_can_be_switched_off_again),
 		cmocka_unit_test(wrong_lengths_and_trailing_bytes_are_damage),
 		cmocka_unit_test(
 		    nonsense_is_damage_and_unknown_codecs_are_told),

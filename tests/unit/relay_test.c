@@ -359,9 +359,38 @@ stop_is_told_to_the_peer(void **state)
 	bench_run(&b);
 	parent = chan_new(dup(b.parent[1]), ROLE_MASTER, ROLE_SESSION);
 	assert_int_equal(chan_send(parent, MSG_STOP, NULL, -1), RC_OK);
+	assert_int_equal(chan_send(parent, MSG_STOP, NULL, -1), RC_OK);
 	expect_error(&b, PROTO_ERR_SHUTDOWN);
 	assert_int_equal(recv_frame(b.net, &f, p, sizeof(p)), RC_OK);
 	assert_int_equal(f.type, PROTO_BYE);
+	bench_close(&b);
+	chan_free(parent);
+	assert_int_equal(b.rc, RC_OK);
+}
+
+/* A backup that is nearly done is not thrown away by a restart. */
+static void
+what_is_under_way_goes_on_after_one_stop(void **state)
+{
+	struct chan *parent;
+	struct frame f;
+	struct bench b;
+	uint8_t p[64];
+	int i;
+
+	(void)state;
+	bench_open(&b);
+	bench_run(&b);
+	parent = chan_new(dup(b.parent[1]), ROLE_MASTER, ROLE_SESSION);
+	assert_int_equal(chan_send(parent, MSG_STOP, NULL, -1), RC_OK);
+	for (i = 0; i < 3; i++) {
+		usleep(50000);
+		send_frame(b.net, PROTO_PING, 99, "abcdefgh", 8);
+		assert_int_equal(recv_frame(b.net, &f, p, sizeof(p)), RC_OK);
+		assert_int_equal(f.type, PROTO_PONG);
+	}
+	/* and ends when nothing comes any more */
+	expect_error(&b, PROTO_ERR_SHUTDOWN);
 	bench_close(&b);
 	chan_free(parent);
 	assert_int_equal(b.rc, RC_OK);
@@ -467,6 +496,7 @@ main(void)
 		cmocka_unit_test(what_the_inner_end_says_last_is_sent),
 		cmocka_unit_test(a_dead_inner_end_is_told_to_the_peer),
 		cmocka_unit_test(stop_is_told_to_the_peer),
+		cmocka_unit_test(what_is_under_way_goes_on_after_one_stop),
 		cmocka_unit_test(the_end_of_the_parent_is_the_end),
 		cmocka_unit_test(ping_is_answered_without_the_inner_end),
 		cmocka_unit_test(slots_that_are_not_out_are_refused),

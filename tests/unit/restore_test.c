@@ -600,6 +600,55 @@ an_older_latest_is_refused(void **state)
 }
 
 static void
+an_old_snapshot_under_a_new_number_is_refused(void **state)
+{
+	struct job_state j = { .label = "job", .sequence = 99 };
+	struct world *w = *state;
+	struct object_id id;
+
+	world_file(w, "src/f", "x", 1, 0);
+	world_backup(w, "src", "job");
+	world_file(w, "src/g", "y", 1, 0);
+	world_backup(w, "src", "job");
+	assert_int_equal(keys_job_id(&w->k, "job", j.job), RC_OK);
+	assert_int_equal(snapshot_id(w->f.snap[0].client, w->f.snap[0].len,
+	    &id), RC_OK);
+	memcpy(j.snapshot, id.b, sizeof(j.snapshot));
+	j.vault_seq = w->f.snap[0].server.vault_seq;
+	/* What we remember is there; behind it stands what we made before. */
+	assert_int_equal(job_save(w->e.state, &j), RC_OK);
+	assert_int_equal(world_restore(w, &latest, "dst"), EXIT_INTEGRITY);
+	assert_non_null(strstr(w->text, "history"));
+}
+
+/* A user's file by the same size and time, that is root's under another name. */
+static void
+the_second_name_of_somebody_elses_file_is_not_given_away(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+
+	if (geteuid() != 0)
+		skip();
+	world_file(w, "src/f", "content", 7, 0);
+	assert_int_equal(chown(world_path(w, "src/f"), 1234, 1234), 0);
+	set_time(world_path(w, "src/f"), 1000, 5);
+	world_backup(w, "src", "job");
+	world_file(w, "out/shadow", "secrets", 7, 0);
+	assert_int_equal(chmod(world_path(w, "out/shadow"), 0600), 0);
+	set_time(world_path(w, "out/shadow"), 1000, 5);
+	assert_int_equal(link(world_path(w, "out/shadow"),
+	    world_path(w, "dst/f")), 0);
+	assert_int_equal(world_restore(w, &latest, "dst"), EXIT_DONE);
+	assert_int_equal(stat(world_path(w, "out/shadow"), &st), 0);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(world_differ(world_path(w, "src"),
+	    world_path(w, "dst")), 0);
+}
+
+static void
 a_forged_snapshot_is_not_restored(void **state)
 {
 	struct world *w = *state;
@@ -662,6 +711,8 @@ main(void)
 		T(equal_directories_share_their_node),
 		T(a_large_set_of_attributes_comes_back),
 		T(an_older_latest_is_refused),
+		T(an_old_snapshot_under_a_new_number_is_refused),
+		T(the_second_name_of_somebody_elses_file_is_not_given_away),
 		T(a_forged_snapshot_is_not_restored),
 	};
 	const struct CMUnitTest timing[] = { T(bench) };

@@ -2,6 +2,7 @@
 
 #include "client/engine/target.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,6 +132,7 @@ a_temporary_file_replaces_only_its_like(void **state)
 {
 	struct fix *x = *state;
 	char tmp[TARGET_TEMP_NAME], again[TARGET_TEMP_NAME];
+	struct stat made;
 	int fd;
 
 	assert_int_equal(target_temp(x->fd, "f", tmp, &fd), RC_OK);
@@ -143,10 +145,21 @@ a_temporary_file_replaces_only_its_like(void **state)
 	/* Somebody's file by now: another name. */
 	assert_int_equal(target_temp(x->fd, "f", again, &fd), RC_OK);
 	assert_string_not_equal(tmp, again);
+	assert_int_equal(fstat(fd, &made), 0);
 	close(fd);
-	assert_int_equal(target_temp_open(x->fd, again, &fd), RC_OK);
+	assert_int_equal(target_temp_open(x->fd, again, &made, &fd), RC_OK);
 	close(fd);
-	assert_int_not_equal(target_temp_open(x->fd, tmp, &fd), RC_OK);
+	assert_int_equal(target_temp_open(x->fd, tmp, &made, &fd), RC_IO);
+	assert_int_equal(errno, ESTALE);
+	/* Another file under its name, or its own second name. */
+	assert_int_equal(linkat(x->fd, again, x->fd, "second", 0), 0);
+	assert_int_equal(target_temp_open(x->fd, again, &made, &fd), RC_IO);
+	assert_int_equal(unlinkat(x->fd, "second", 0), 0);
+	fd = openat(x->fd, "second", O_RDWR | O_CREAT | O_EXCL,
+	    TARGET_TEMP_MODE);
+	close(fd);
+	assert_int_equal(renameat(x->fd, "second", x->fd, again), 0);
+	assert_int_equal(target_temp_open(x->fd, again, &made, &fd), RC_IO);
 	/* A link in its place is not followed. */
 	assert_int_equal(unlink(in(x, "in/.sg~f")), 0);
 	assert_int_equal(symlink("../out/g", in(x, "in/.sg~f")), 0);
