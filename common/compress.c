@@ -14,13 +14,15 @@
 
 #include "common/rc.h"
 
-#define LEVEL_ZLIB	1
-#define LEVEL_ZSTD	1
-#define HARD_ZLIB	6
-#define HARD_ZSTD	9
 #define PROBE_MIN	4096u		/* smaller inputs are just tried */
 #define PROBE_BLOCKS	16u
 #define PROBE_BLOCK	1024u
+
+#ifdef HAVE_ZSTD
+static const int levels[EFFORT_MAX] = { 1, 3, 9 };
+#else
+static const int levels[EFFORT_MAX] = { 1, 3, 6 };
+#endif
 
 struct compressor {
 #ifdef HAVE_ZSTD
@@ -29,7 +31,7 @@ struct compressor {
 #endif
 	z_stream	 deflate, inflate;
 	bool		 deflate_made, inflate_made;
-	bool		 hard;
+	int		 level;
 };
 
 struct compressor *
@@ -39,6 +41,7 @@ compressor_new(void)
 
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return NULL;
+	c->level = levels[EFFORT_QUICK];
 #ifdef HAVE_ZSTD
 	if ((c->zc = ZSTD_createCCtx()) == NULL ||
 	    (c->zd = ZSTD_createDCtx()) == NULL) {
@@ -101,8 +104,7 @@ pack(struct compressor *c, const void *in, size_t n, void *out, size_t *out_len,
     enum codec *codec)
 {
 	*codec = CODEC_ZSTD;
-	*out_len = ZSTD_compressCCtx(c->zc, out, n, in, n,
-	    c->hard ? HARD_ZSTD : LEVEL_ZSTD);
+	*out_len = ZSTD_compressCCtx(c->zc, out, n, in, n, c->level);
 	return ZSTD_isError(*out_len) ? RC_FULL : RC_OK;
 }
 #else
@@ -113,15 +115,14 @@ pack(struct compressor *c, const void *in, size_t n, void *out, size_t *out_len,
 	z_stream *z = &c->deflate;
 
 	if (!c->deflate_made) {
-		if (deflateInit(z, LEVEL_ZLIB) != Z_OK)
+		if (deflateInit(z, c->level) != Z_OK)
 			return RC_NOMEM;
 		c->deflate_made = true;
 	} else if (deflateReset(z) != Z_OK) {
 		return RC_CORRUPT;
 	}
 	/* Between the reset and the first byte this flushes nothing. */
-	if (deflateParams(z, c->hard ? HARD_ZLIB : LEVEL_ZLIB,
-	    Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateParams(z, c->level, Z_DEFAULT_STRATEGY) != Z_OK)
 		return RC_CORRUPT;
 	z->next_in = (Bytef *)(uintptr_t)in;
 	z->avail_in = (uInt)n;
@@ -136,9 +137,9 @@ pack(struct compressor *c, const void *in, size_t n, void *out, size_t *out_len,
 #endif
 
 void
-compress_harder(struct compressor *c, bool on)
+compress_effort(struct compressor *c, enum effort e)
 {
-	c->hard = on;
+	c->level = levels[e];
 }
 
 int

@@ -24,9 +24,14 @@ void	compressor_free(struct compressor *c);
  */
 int	compress_pack(struct compressor *c, const void *in, size_t n, void *out,
 	    enum codec *codec, size_t *out_len);
-/* From now on with more time for a shorter result; for what is small and
- * stored again and again (nodes). */
-void	compress_harder(struct compressor *c, bool on);
+/* How much time a shorter result is worth, from now on. */
+enum effort {
+	EFFORT_QUICK,		/* at first */
+	EFFORT_MORE,
+	EFFORT_MOST,		/* for what is small and stored again and again */
+	EFFORT_MAX
+};
+void	compress_effort(struct compressor *c, enum effort e);
 /*
  * Unpack to exactly raw_len bytes.  RC_CORRUPT when it holds more, less or
  * nonsense; RC_UNSUPPORTED for a codec this build lacks.  The caller has

@@ -136,18 +136,24 @@ on_listed(void *arg, const struct listed *l)
 
 	if ((rc = snapshot_id(l->client, l->client_len, &id)) != RC_OK)
 		return rc;
+	if (s->has_last && !g->found &&
+	    memcmp(id.b, s->last.snapshot, sizeof(id.b)) != 0)
+		return RC_OLDER;
+	rc = snapbody_open(&s->e->keys, l->client, l->client_len, &c, &body,
+	    &signed_ok);
+	if (rc == RC_OK) {
+		s->run.base_files = body.files;
+		s->run.base_bytes = body.bytes;
+		snapbody_clear(&body);
+	}
 	if (s->has_last && !g->found) {
-		if (memcmp(id.b, s->last.snapshot, sizeof(id.b)) != 0)
-			return RC_OLDER;
+		/* We know it by its id, whatever opens of it. */
 		g->found = true;
 		memcpy(g->tip, id.b, sizeof(g->tip));
 		return RC_OK;
 	}
-	rc = snapbody_open(&s->e->keys, l->client, l->client_len, &c, &body,
-	    &signed_ok);
 	if (rc != RC_OK)
 		return rc == RC_NOMEM ? rc : RC_OLDER;
-	snapbody_clear(&body);
 	if (memcmp(c.job, s->job, sizeof(c.job)) != 0)
 		return RC_OLDER;
 	if (s->has_last && (!signed_ok ||
@@ -518,6 +524,7 @@ prepare(struct session *s)
 	pthread_mutex_init(&r->large_lock, NULL);
 	pthread_mutex_init(&r->inline_lock, NULL);
 	pthread_mutex_init(&r->report_lock, NULL);
+	pthread_mutex_init(&r->where_lock, NULL);
 	wbuf_init(&r->report, REPORT_PLAIN_MAX);
 	if ((r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		return rc_errno(errno);

@@ -176,6 +176,10 @@ struct run {
 	size_t			 nfs;
 
 	struct counts		 n;
+	uint64_t		 base_files, base_bytes;	/* 0: no base */
+	atomic_bool		 where_wanted;	/* main asks, the walker tells */
+	pthread_mutex_t		 where_lock;
+	char			 where[4096];
 	pthread_mutex_t		 report_lock;
 	struct wbuf		 report;
 	uint32_t		 reported;

@@ -255,14 +255,23 @@ on_have(void *arg, uint64_t cookie, const uint8_t *have, size_t n)
 static int
 show(struct run *r)
 {
+	char where[sizeof(r->where)];
 	struct progress p = {
 		.files = atomic_load(&r->n.files),
 		.bytes = atomic_load(&r->n.bytes),
 		.new_bytes = atomic_load(&r->n.new_bytes),
 		.stored_bytes = atomic_load(&r->n.stored_bytes),
+		/* As much as last time is the best guess there is. */
+		.total_files = r->base_files,
+		.total_bytes = r->base_bytes,
 		.phase = r->o->dry_run ? "looking" : "saving",
+		.path = where,
 	};
 
+	pthread_mutex_lock(&r->where_lock);
+	snprintf(where, sizeof(where), "%s", r->where);
+	pthread_mutex_unlock(&r->where_lock);
+	atomic_store(&r->where_wanted, true);
 	return engine_progress(r->e, &p);
 }
 

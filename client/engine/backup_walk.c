@@ -337,6 +337,25 @@ changed(struct dirstate *d, struct walk_dir *wd, const char *name,
 	return is_large(st) ? large_add(r, it) : small_add(r, it);
 }
 
+/* For the progress line, a few times a second; of a long path its end. */
+static void
+tell_where(struct run *r, const struct walk_dir *wd, const char *name)
+{
+	struct wbuf path = WBUF_INIT(64u << 20);
+	size_t from = 0;
+
+	atomic_store(&r->where_wanted, false);
+	walk_path(wd, name, &path);
+	if (wbuf_rc(&path) == RC_OK && path.len > 0) {
+		if (path.len > sizeof(r->where))
+			from = path.len - sizeof(r->where);
+		pthread_mutex_lock(&r->where_lock);
+		memcpy(r->where, path.data + from, path.len - from);
+		pthread_mutex_unlock(&r->where_lock);
+	}
+	wbuf_free(&path);
+}
+
 static int
 on_entry(void *arg, struct walk_dir *wd, const char *name,
     const struct stat *st)
@@ -349,6 +368,8 @@ on_entry(void *arg, struct walk_dir *wd, const char *name,
 
 	if (run_failed(r))
 		return atomic_load(&r->rc);
+	if (atomic_load_explicit(&r->where_wanted, memory_order_relaxed))
+		tell_where(r, wd, name);
 	old = old_find(d, name);
 	hit = old != NULL && !old->racy && meta_is_stat(old, st) &&
 	    old->e.link_id == link;

@@ -225,8 +225,10 @@ seal_object(struct sealer *s, uint8_t type, uint16_t height,
 		return RC_LIMIT;
 	if (s->epoch == NULL)
 		return RC_CRYPTO;
-	/* One changed name rewrites a node, so each byte of it counts often. */
-	compress_harder(s->pack, object_is_node(type));
+	/* One changed name rewrites a node, so each byte of it counts often;
+	 * chunks are most of the data, and of the time. */
+	compress_effort(s->pack, object_is_node(type) ? EFFORT_MOST :
+	    type == OBJECT_BUNDLE ? EFFORT_MORE : EFFORT_QUICK);
 	if ((rc = inner_room(s, OBJECT_INNER_LEN + n)) != RC_OK ||
 	    (rc = compress_pack(s->pack, plain, n, s->inner + OBJECT_INNER_LEN,
 	    &codec, &packed)) != RC_OK)

@@ -29,6 +29,10 @@ check "a backup" sg c1 backup --job t "$src"
 rm "$src/01/03"
 echo changed >"$src/02/04"
 check "and another" sg c1 backup --job t "$src"
+# A small index is made at the second start only.
+stop_server
+start_server
+sg c1 snapshots >/dev/null 2>&1
 stop_server
 v=$(echo "$T"/state/vaults/*)
 check "the vault is what VAULT-FORMAT.md says, to a second reader of it" vault_tool verify "$v"
@@ -38,7 +42,8 @@ cp -a "$v" "$T/whole"
 whole=$T/whole/$(basename "$v")
 vault_tool places "$v" >"$T/places" || not_ok "places to damage are found"
 
-# damage CLASS-PATTERN: a fresh copy of the vault, changed at those places
+# damage CLASS-PATTERN [lost]: a fresh copy of the vault, changed at those places;
+# lost: and without its index, which is then made again from what is damaged
 damage() {
 	stop_server
 	rm -rf "$v"
@@ -46,6 +51,7 @@ damage() {
 	grep -E "^($1)" "$T/places" | while read -r _ file at _; do
 		vault_tool flip "$file" "$at" 0x10
 	done
+	[ "${2:-}" != lost ] || rm -f "$v"/index/*
 	start_server
 }
 look() {
@@ -64,52 +70,51 @@ judge() {
 		"$ccode" "$T/restore.json" "$rcode" "$@"
 }
 
-# --- objects that a snapshot needs ---
-for cls in data node; do
-	damage "$cls\\." || { not_ok "the server starts with damage in $cls"; continue; }
-	look
-	n=$(grep -c "^$cls\\." "$T/places")
-	check "$n changed bytes in $cls objects: each is reported, files named, the rest restored" \
-		judge $(sed -n "s/^$cls\\..* //p" "$T/places")
-	note "$(tail -n 1 "$T/check.out")"
-done
-damage 'root\.'
-look
-check "a changed byte in the root: reported" judge $(sed -n 's/^root\..* //p' "$T/places")
-older() {
-	rm -rf "$T/out"
-	mkdir "$T/out"
-	sg c1 restore latest~1 --to "$T/out" && test -f "$T/out$src/01/03"
-}
-check "the snapshot before it restores whole" older
-damage 'prefix\.'
-look
 unaffected() {
 	[ "$ccode" = 15 ] || { echo "check: exit $ccode"; return 1; }
 	[ "$rcode" = 0 ] || { echo "restore: exit $rcode"; return 1; }
 	same_tree "$src" "$T/out$src"
 }
-check "$(grep -c '^prefix' "$T/places") changed bytes in front of whole objects: reported, nothing lost" unaffected
-show >"$T/shown"
-[ "$rcode" = 0 ] || cat "$T/shown"
+older() {
+	rm -rf "$T/out"
+	mkdir "$T/out"
+	sg c1 restore latest~1 --to "$T/out" && test -f "$T/out$src/01/03"
+}
+
+# --- objects that a snapshot needs ---
+for index in kept lost; do
+	for cls in data node; do
+		damage "$cls\\." $index || { not_ok "the server starts with damage in $cls"; continue; }
+		look
+		n=$(grep -c "^$cls\\." "$T/places")
+		check "index $index: $n changed bytes in $cls objects: each is reported, files named, the rest restored" \
+			judge $(sed -n "s/^$cls\\..* //p" "$T/places")
+		note "$(tail -n 1 "$T/check.out")"
+	done
+	damage 'root\.' $index
+	look
+	check "index $index: a changed byte in the root: reported" \
+		judge $(sed -n 's/^root\..* //p' "$T/places")
+	check "index $index: the snapshot before it restores whole" older
+	damage 'prefix\.' $index
+	look
+	check "index $index: $(grep -c '^prefix' "$T/places") changed bytes in front of whole objects: reported, nothing lost" unaffected
+	[ "$rcode" = 0 ] || show
+	damage 'journal\.snapshot' $index
+	look
+	check "index $index: a changed byte in a snapshot's record: reported, the newest snapshot restores" unaffected
+	[ "$ccode$rcode" = 150 ] || show
+done
+sg c1 backup --job t "$src" >"$T/check.out" 2>&1 && not_ok "a vault with a damaged journal is not written to"
+check_says "a vault with a damaged journal is not written to" 'read-only'
 
 # --- what is none of an object's ---
-for cls in $(sed -n 's/^\(other\.[^ ]*\) .*/\1/p' "$T/places"); do
+for cls in $(sed -n 's/^\(other\.[^ ]*\|journal.header\) .*/\1/p' "$T/places"); do
 	damage "$cls " || { not_ok "the server starts with damage in $cls"; continue; }
 	look
 	check "a changed byte in ${cls#other.}: reported, restore unaffected" unaffected
 	[ "$ccode$rcode" = 150 ] || show
 done
-for cls in journal.snapshot journal.header; do
-	damage "$cls" || { not_ok "the server starts with damage in $cls"; continue; }
-	look
-	check "a changed byte in $cls: reported, the newest snapshot restores" unaffected
-	[ "$ccode$rcode" = 150 ] || show
-done
-damage 'journal\.snapshot'
-sg c1 backup --job t "$src" >"$T/check.out" 2>&1 && not_ok "a vault with a damaged journal is not written to"
-check_says "a vault with a damaged journal is not written to" 'read-only'
-
 # --- anywhere ---
 # A byte of what is derived (index, LOCK, runs) is not reported: it is made again, and
 # then everything reads. Neither is one of the journal's last record, as long as the
@@ -142,10 +147,12 @@ while read -r cls file at; do
 		fi ;;
 	journal.last:0)
 		stop_server
-		vault_tool journal "$v" | head -n "$(wc -l <"$T/journal.whole")" |
+		vault_tool journal "$v" >"$T/journal.now" 2>&1
+		head -n "$(wc -l <"$T/journal.whole")" "$T/journal.now" |
 			cmp -s - "$T/journal.whole" || {
 			bad=$((bad + 1))
 			note "$what: the last record is not what it was"
+			tail -n 2 "$T/journal.now" | sed 's/^/# /'
 		} ;;
 	pack.gap.content:0) ;;
 	*)

@@ -4,7 +4,7 @@
     integ_vault.py verify VAULT...        everything that can be checked without keys
     integ_vault.py places VAULT           one byte of every kind: CLASS FILE OFFSET OBJECT
     integ_vault.py random VAULT N SEED    N random bytes of all files: CLASS FILE OFFSET
-    integ_vault.py journal VAULT          the records: SEQUENCE KIND HASH
+    integ_vault.py journal VAULT          the records: SEQUENCE KIND HASH-OF-BODY
     integ_vault.py flip FILE OFFSET MASK  change a byte
 """
 import hashlib
@@ -424,7 +424,7 @@ def sample(path, n, seed):
 
 def journal(path):
     for r in Vault(path, packs=False).journal:
-        print(r.seq, KINDS.get(r.kind, r.kind), r.hash.hex())
+        print(r.seq, KINDS.get(r.kind, r.kind), hashlib.sha256(r.body).hexdigest())
 
 
 def flip(path, at, mask):

@@ -192,7 +192,8 @@ a_second_restore_fetches_directories_only(void **state)
 	assert_int_equal(world_restore(w, &latest, "dst"), EXIT_DONE);
 	assert_int_equal(stat(world_path(w, "dst/b/few chunks"), &b), 0);
 	assert_int_equal(a.st_ino, b.st_ino);
-	assert_int_equal(w->f.gets, 4);		/* root, a, a/empty, b */
+	/* root, a/empty, b, the leaves of a: 302 entries of about 80 bytes */
+	assert_in_range(w->f.gets, 4, 24);
 	assert_int_equal(world_differ(world_path(w, "src"),
 	    world_path(w, "dst")), 0);
 }
