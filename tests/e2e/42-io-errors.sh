@@ -1,8 +1,7 @@
 #!/bin/bash
-# The disk fails under the real store: a sync of a pack fails the run and nothing
-# else; a sync of the journal makes the vault read-only until it is opened again;
-# a sync that failed is never asked for a second time. What was said to be
-# committed stays whole.
+# The disk fails under the real store: a failed sync of a pack fails the run and
+# nothing else; one of the journal makes the vault read-only until it is opened
+# again. What was said to be committed stays whole.
 . "$(dirname "$0")/lib.sh"
 # The real programs, but for the syncs of one: tests/fault/store_eio.c.
 [ -x "$BUILD/tests/fault/store_eio" ] ||
