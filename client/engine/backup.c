@@ -13,6 +13,7 @@
 #include "client/engine/backup_priv.h"
 #include "client/engine/event.h"
 #include "client/engine/snapbody.h"
+#include "client/engine/verb_util.h"
 #include "common/io.h"
 #include "common/rc.h"
 
@@ -611,8 +612,10 @@ backup_run(struct engine *e, const struct backup_opt *o, char *text,
 	rc = job_load(e->state, s->job, &s->last);
 	s->has_last = rc == RC_OK;
 	if (rc != RC_OK && rc != RC_NOENT) {
-		fail(s, rc, "state of the job");
-		goto out;
+		code = verb_bad_memory(rc, text, size);
+		tidy(s);
+		free(s);
+		return code;
 	}
 	if (!o->dry_run && (rc = connect_and_begin(s)) != RC_OK)
 		goto out;

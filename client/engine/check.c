@@ -218,8 +218,7 @@ result(struct check *x, size_t nsnaps, char *text, size_t size)
 		return EXIT_INTEGRITY;
 	}
 	if (rc != RC_OK)
-		return verb_failed(NULL, rc, "this client's memory of its "
-		    "jobs cannot be read", text, size);
+		return verb_bad_memory(rc, text, size);
 	if (x->findings > 0) {
 		snprintf(text, size, "%" PRIu64 " findings; %zu%s objects are "
 		    "damaged or missing. Run a backup (it sends again what "

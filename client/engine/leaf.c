@@ -20,7 +20,7 @@ enum leaf_tlv {
 #define EXTENT_DATA	0
 #define EXTENT_HOLE	1
 #define LINK_TARGET_MAX	4095
-#define LEVELS_MAX	8		/* 240^8 leaves */
+#define LEVELS_MAX	8		/* some 30^8 leaves */
 #define OWNERS_MAX	16384
 
 struct owner {

@@ -126,8 +126,7 @@ show_all(struct engine *e, struct remote *r, const char *job, char *text,
 	} else if ((rc = snaplist_check_memory(&l, e->state,
 	    job != NULL ? id : NULL, text, size)) != RC_OK) {
 		code = rc == RC_OLDER ? EXIT_INTEGRITY :
-		    verb_failed(NULL, rc, "this client's memory of its jobs "
-		    "cannot be read", text, size);
+		    verb_bad_memory(rc, text, size);
 	} else if (bad > 0) {
 		snprintf(text, size, "%zu of %zu snapshots do not open; ask "
 		    "the server's administrator to check the vault", bad, n);

@@ -36,6 +36,21 @@ verb_failed(const struct remote *r, int rc, const char *what, char *text,
 	return engine_exit_code(rc, r);
 }
 
+/* The note on one job among ours: not the server's fault, and without it a
+ * server that went back in time would not be seen. */
+int
+verb_bad_memory(int rc, char *text, size_t size)
+{
+	if (rc != RC_CORRUPT)
+		return verb_failed(NULL, rc, "this client's memory of its "
+		    "jobs cannot be read", text, size);
+	snprintf(text, size, "what this client remembers of a job (a file in "
+	    "`jobs` in its state directory) is damaged. Put it back from a "
+	    "copy; or compare `storegrid snapshots` with what you expect, "
+	    "then remove it: the server's word is taken once");
+	return EXIT_FAILED;
+}
+
 int
 verb_no_path(const struct remote *r, int rc, const char *path, char *text,
     size_t size)
@@ -92,8 +107,7 @@ verb_choose(struct engine *e, struct remote *r, const char *spec,
 		if (rc == RC_OLDER)
 			return EXIT_INTEGRITY;
 		if (rc != RC_OK)
-			return verb_failed(NULL, rc, "this client's memory of "
-			    "its jobs cannot be read", text, size);
+			return verb_bad_memory(rc, text, size);
 	}
 	text[0] = '\0';
 	rc = snaplist_select(l, &e->keys, spec, job, s, text, size);

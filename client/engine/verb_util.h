@@ -12,6 +12,7 @@ int	verb_no_connection(const struct engine *e, int rc, char *text,
 	    size_t size);
 int	verb_failed(const struct remote *r, int rc, const char *what,
 	    char *text, size_t size);
+int	verb_bad_memory(int rc, char *text, size_t size);
 int	verb_no_path(const struct remote *r, int rc, const char *path,
 	    char *text, size_t size);
 /* Load the list, hold it against this client's memory when it is `latest`, and

@@ -134,6 +134,9 @@ graph_settle(struct vault *v, struct run *r, struct object_id *missing,
 		rc = settle_one(v, r, &r->pending[order[i]].e, missing, room,
 		    n);
 		done[order[i]] = rc == RC_OK;
+		/* At recovery: what it refers to nobody can tell any more. */
+		if (rc == RC_CRC && missing == NULL)
+			rc = RC_MISSING;
 		if (rc != RC_OK && rc != RC_MISSING)
 			break;
 		rc = RC_OK;

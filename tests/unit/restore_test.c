@@ -622,6 +622,25 @@ an_old_snapshot_under_a_new_number_is_refused(void **state)
 	assert_non_null(strstr(w->text, "history"));
 }
 
+static void
+a_damaged_memory_of_a_job_says_what_to_do(void **state)
+{
+	struct job_state j = { .label = "job", .sequence = 1 };
+	struct world *w = *state;
+	char path[96] = "state/jobs/";
+	size_t i;
+
+	world_file(w, "src/f", "x", 1, 0);
+	world_backup(w, "src", "job");
+	assert_int_equal(keys_job_id(&w->k, "job", j.job), RC_OK);
+	assert_int_equal(job_save(w->e.state, &j), RC_OK);
+	for (i = 0; i < sizeof(j.job); i++)
+		snprintf(path + strlen(path), 3, "%02x", j.job[i]);
+	assert_int_equal(truncate(world_path(w, path), 5), 0);
+	assert_int_equal(world_restore(w, &latest, "dst"), EXIT_FAILED);
+	assert_non_null(strstr(w->text, "Put it back"));
+}
+
 /* A user's file by the same size and time, that is root's under another name. */
 static void
 the_second_name_of_somebody_elses_file_is_not_given_away(void **state)
@@ -713,6 +732,7 @@ main(void)
 		T(a_large_set_of_attributes_comes_back),
 		T(an_older_latest_is_refused),
 		T(an_old_snapshot_under_a_new_number_is_refused),
+		T(a_damaged_memory_of_a_job_says_what_to_do),
 		T(the_second_name_of_somebody_elses_file_is_not_given_away),
 		T(a_forged_snapshot_is_not_restored),
 	};
