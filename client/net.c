@@ -107,7 +107,8 @@ read_refusal(struct net *n)
 {
 	uint8_t head[PROTO_FRAME_LEN], payload[REFUSAL_MAX];
 	uint64_t until = io_now_ms() + REFUSAL_MS;
-	char text[400] = "the server refused the connection: try again later";
+	char says[PROTO_SAYS_MAX];
+	char text[512] = "the server refused the connection: try again later";
 	struct proto_err e;
 	struct frame f;
 	struct rbuf in;
@@ -121,9 +122,9 @@ read_refusal(struct net *n)
 	rbuf_init(&in, payload, f.length);
 	if (proto_err_parse(&in, &e) != RC_OK)
 		goto out;
+	proto_error_says(e.code, e.text, says);
 	snprintf(text, sizeof(text),
-	    "the server refused the connection: %s%s%s",
-	    proto_error_text(e.code), e.text[0] != '\0' ? ": " : "", e.text);
+	    "the server refused the connection: %s", says);
 out:
 	say_failed(n, RC_BUSY, text);
 }

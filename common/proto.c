@@ -2,6 +2,7 @@
 
 #include "common/proto.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/num.h"
@@ -134,6 +135,19 @@ proto_error_text(uint16_t code)
 	const struct error_info *info = error_info(code);
 
 	return info == NULL ? "unknown error" : info->text;
+}
+
+void
+proto_error_says(uint16_t code, const char *text, char out[PROTO_SAYS_MAX])
+{
+	const char *known = proto_error_text(code);
+
+	if (strstr(known, text) != NULL)	/* also when there is none */
+		snprintf(out, PROTO_SAYS_MAX, "%s", known);
+	else if (strstr(text, known) != NULL)
+		snprintf(out, PROTO_SAYS_MAX, "%.300s", text);
+	else
+		snprintf(out, PROTO_SAYS_MAX, "%s (%.300s)", known, text);
 }
 
 bool

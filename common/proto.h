@@ -37,6 +37,7 @@
 #define PROTO_HANDSHAKE_MS	10000
 #define PROTO_CURSOR_MAX	1024
 #define PROTO_RECORD_MAX	8192
+#define PROTO_COPIES_MAX	16		/* records of one id: GET's copies 0..15 */
 
 /* Which side sends a frame, and in which state it may come. */
 #define PROTO_C		0x01		/* client sends */
@@ -141,6 +142,10 @@ void	frame_get(const uint8_t p[PROTO_FRAME_LEN], struct frame *f);
 int	frame_allowed(const struct frame *f, int who, enum proto_state state);
 const char *proto_name(uint16_t type);		/* "HELLO"; "?" */
 const char *proto_error_text(uint16_t code);
+/* What it means, and what was said of it in brackets unless that repeats it. */
+#define PROTO_SAYS_MAX	400
+void	proto_error_says(uint16_t code, const char *text,
+	    char out[PROTO_SAYS_MAX]);
 bool	proto_error_retry(uint16_t code);
 /* PROTO_ERR_* for an RC_*, and back. */
 uint16_t proto_error_of(int rc);

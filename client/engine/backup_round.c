@@ -386,6 +386,9 @@ round_clear(struct run *r)
 static int
 round_init(struct run *r)
 {
+	/* What an earlier round of the same run sent was sent. */
+	uint64_t fresh = atomic_load(&r->n.new_bytes);
+	uint64_t stored = atomic_load(&r->n.stored_bytes);
 	int i;
 
 	queue_init(&r->asks);
@@ -404,6 +407,8 @@ round_init(struct run *r)
 	atomic_store(&r->queued_batches, 0);
 	atomic_store(&r->large_waiting, 0);
 	memset(&r->n, 0, sizeof(r->n));
+	atomic_store(&r->n.new_bytes, fresh);
+	atomic_store(&r->n.stored_bytes, stored);
 	wbuf_reset(&r->report);
 	r->reported = 0;
 	for (i = 0; i <= pool_threads(); i++)

@@ -84,6 +84,17 @@ check_note_bad(struct check *x, const struct object_id *id, bool missing)
 	return RC_OK;
 }
 
+/* It was read, so nothing is lost; but somebody made those records, or the
+ * server's disk did. */
+int
+check_note_copy(struct check *x, const struct object_id *id)
+{
+	static const struct wbuf none = WBUF_INIT(1);
+
+	return check_event(x, id, FINDING_COPY, "the newest record of an "
+	    "object does not open; an older one does", &none, 0);
+}
+
 /* --- steps --- */
 
 /* The server's own look at what no key holder sees: footers, second copies. */
@@ -204,6 +215,12 @@ teardown(struct check *x)
 	free(x->bad);
 }
 
+static const char *
+plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static int
 result(struct check *x, size_t nsnaps, char *text, size_t size)
 {
@@ -220,21 +237,30 @@ result(struct check *x, size_t nsnaps, char *text, size_t size)
 	if (rc != RC_OK)
 		return verb_bad_memory(rc, text, size);
 	if (x->findings > 0) {
-		snprintf(text, size, "%" PRIu64 " findings; %zu%s objects are "
-		    "damaged or missing. Run a backup (it sends again what "
-		    "this machine still has), and tell the server's "
-		    "administrator", x->findings, x->nbad,
-		    x->lost > 0 ? " and more" : "");
+		if (x->nbad == 0)
+			snprintf(text, size, "%" PRIu64 " finding%s; of the "
+			    "objects nothing is lost. Tell the server's "
+			    "administrator", x->findings, plural(x->findings));
+		else
+			snprintf(text, size, "%" PRIu64 " finding%s; %zu%s "
+			    "object%s damaged or missing. Run a backup (it "
+			    "sends again what this machine still has), and "
+			    "tell the server's administrator", x->findings,
+			    plural(x->findings), x->nbad,
+			    x->lost > 0 ? " and more" : "",
+			    x->nbad == 1 ? " is" : "s are");
 		return EXIT_INTEGRITY;
 	}
 	if (x->o->percent > 0)
-		snprintf(text, size, "%zu snapshots are whole: %" PRIu64
+		snprintf(text, size, "%zu snapshot%s whole: %" PRIu64
 		    " nodes and %" PRIu64 " data objects, %" PRIu64
-		    " bytes read", nsnaps, x->nnodes, x->ndata, x->bytes);
+		    " bytes read", nsnaps, nsnaps == 1 ? " is" : "s are",
+		    x->nnodes, x->ndata, x->bytes);
 	else
-		snprintf(text, size, "%zu snapshots are complete: %" PRIu64
+		snprintf(text, size, "%zu snapshot%s complete: %" PRIu64
 		    " nodes read, %" PRIu64 " data objects %s; --read-data "
-		    "reads those too", nsnaps, x->nnodes, x->ndata,
+		    "reads those too", nsnaps, nsnaps == 1 ? " is" : "s are",
+		    x->nnodes, x->ndata,
 		    x->ask_have ? "are there" : "referred to");
 	return EXIT_DONE;
 }

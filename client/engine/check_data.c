@@ -214,6 +214,7 @@ check_object(void *arg, uint32_t request, const struct object_id *id,
 	o->asked = false;
 	x->inflight--;
 	if (wire == NULL) {
+		o->no_more = len == 0;
 		atomic_store(&o->rc, len == 0 && o->copy == 0 ? RC_MISSING :
 		    RC_CORRUPT);
 		return RC_OK;
@@ -264,7 +265,8 @@ read_all(struct check *x, uint8_t copy)
 
 	for (o = x->objs; rc == RC_OK && o != NULL; o = o->next) {
 		was = atomic_load(&o->rc);
-		if (copy == 0 ? was != RC_AGAIN : was != RC_CORRUPT)
+		if (copy == 0 ? was != RC_AGAIN : was != RC_CORRUPT ||
+		    o->no_more)
 			continue;
 		ids[n] = o->id;
 		batch[n++] = o;
@@ -302,25 +304,38 @@ free_objs(struct check *x)
 	x->nobjs = x->nmembers = 0;
 }
 
+static bool
+any_damaged(const struct check *x)
+{
+	const struct cobj *o;
+
+	for (o = x->objs; o != NULL; o = o->next)
+		if (atomic_load(&o->rc) == RC_CORRUPT && !o->no_more)
+			return true;
+	return false;
+}
+
 static int
 read_window(struct check *x)
 {
 	struct cobj *o;
+	uint8_t copy;
 	int rc, was;
 
 	if (x->objs == NULL)
 		return RC_OK;
 	rc = read_all(x, 0);
-	/* A second record of it may be whole; that it was needed is damage all
-	 * the same, which the server's own look has told. */
-	if (rc == RC_OK)
-		rc = read_all(x, 1);
+	for (copy = 1; rc == RC_OK && copy < PROTO_COPIES_MAX &&
+	    any_damaged(x); copy++)
+		rc = read_all(x, copy);
 	for (o = x->objs; rc == RC_OK && o != NULL; o = o->next) {
 		was = atomic_load(&o->rc);
 		if (was == RC_NOMEM)
 			rc = was;
 		else if (was != RC_OK)
 			rc = check_note_bad(x, &o->id, was == RC_MISSING);
+		else if (o->copy > 0)
+			rc = check_note_copy(x, &o->id);
 	}
 	free_objs(x);
 	return rc;
@@ -432,6 +447,13 @@ on_skip(void *arg, const struct object_id *id)
 	return idset_has(&((struct check *)arg)->nodes, id);
 }
 
+/* Before on_seen(): a node met twice is told once. */
+static int
+on_copy(void *arg, const struct object_id *id)
+{
+	return on_skip(arg, id) ? RC_OK : check_note_copy(arg, id);
+}
+
 static int
 on_seen(void *arg, const struct object_id *id)
 {
@@ -447,7 +469,7 @@ check_tree(struct check *x, const struct snap *s)
 {
 	struct tree_ops ops = { .arg = x, .entry = on_entry,
 	    .extent = on_extent, .bad = on_bad, .skip = on_skip,
-	    .seen = on_seen };
+	    .seen = on_seen, .copy = on_copy };
 	int rc;
 
 	if ((x->tree = tree_new(x->r, x->sealer, &ops)) == NULL)

@@ -38,6 +38,7 @@ struct cobj {
 	struct check	*x;
 	struct object_id id;
 	bool		 bundle, asked;
+	bool		 no_more;	/* there is no copy behind it */
 	struct member	*members;
 	size_t		 nmembers;
 	uint32_t	 request;
@@ -91,6 +92,8 @@ int	check_event(struct check *x, const struct object_id *id, uint8_t kind,
 int	check_progress(struct check *x, const char *phase);
 int	check_note_bad(struct check *x, const struct object_id *id,
 	    bool missing);
+/* Whole, but newer records of it do not open. */
+int	check_note_copy(struct check *x, const struct object_id *id);
 struct bad *check_find_bad(struct check *x, const struct object_id *id);
 
 /* check_data.c */

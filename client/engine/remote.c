@@ -114,6 +114,7 @@ on_other(void *arg, struct msg *m)
 static int
 on_error(struct remote *r, const struct link_frame *f)
 {
+	char says[PROTO_SAYS_MAX];
 	struct proto_err e;
 	struct rbuf in;
 	int rc;
@@ -127,11 +128,8 @@ on_error(struct remote *r, const struct link_frame *f)
 	rc = proto_error_rc(e.code);
 	if (rc == RC_OK)
 		rc = RC_PROTO;
-	if (e.text[0] != '\0')
-		return remote_fail(r, rc, "the server says: %s (%s)",
-		    proto_error_text(e.code), e.text);
-	return remote_fail(r, rc, "the server says: %s",
-	    proto_error_text(e.code));
+	proto_error_says(e.code, e.text, says);
+	return remote_fail(r, rc, "the server says: %s", says);
 }
 
 static int

@@ -279,10 +279,11 @@ result(struct restore *x, char *text, size_t size)
 	uint64_t done = atomic_load(&x->ndone);
 
 	if (x->damaged > 0) {
-		snprintf(text, size, "%" PRIu64 " objects are damaged or "
-		    "missing on the server; the files they touch are listed, "
-		    "the rest was restored. Try an older snapshot for those, "
-		    "and tell the server's administrator", x->damaged);
+		snprintf(text, size, "%" PRIu64 " object%s damaged or "
+		    "missing on the server; the files this touches are "
+		    "listed, the rest was restored. Try an older snapshot for "
+		    "those, and tell the server's administrator", x->damaged,
+		    x->damaged == 1 ? " is" : "s are");
 		return EXIT_INTEGRITY;
 	}
 	if (x->skipped > 0) {

@@ -9,7 +9,8 @@
 /*
  * The objects of a window: each fetched once, in the order of first need, which
  * is about the order in which they were stored, and given to the pool as they
- * come.  What is damaged is asked for once more as another copy.
+ * come.  Of what is damaged the next copy is asked for, until one opens or there
+ * is none.
  */
 #define BATCH		64u
 #define PATHS_BYTES	49152u		/* in one finding */
@@ -140,7 +141,8 @@ window_object(struct restore *x, uint32_t request,
 	o->asked = false;
 	x->inflight--;
 	if (wire == NULL) {
-		/* Where a second copy is not there, the first was damaged. */
+		/* No further copy: those before it were damaged. */
+		o->no_more = len == 0;
 		atomic_store(&o->rc, len == 0 && o->copy == 0 ? RC_MISSING :
 		    RC_CORRUPT);
 		return RC_OK;
@@ -185,7 +187,7 @@ should_ask(const struct robj *o, uint8_t copy)
 {
 	int rc = atomic_load(&o->rc);
 
-	return copy == 0 ? rc == RC_AGAIN : rc != RC_OK && rc != RC_MISSING;
+	return copy == 0 ? rc == RC_AGAIN : rc != RC_OK && !o->no_more;
 }
 
 /* All that are due, then their answers, then the writing. */
@@ -289,12 +291,14 @@ int
 window_run(struct restore *x)
 {
 	struct robj *o;
+	uint8_t copy;
 	int rc;
 
 	x->again = false;
 	rc = fetch(x, 0);
-	if (rc == RC_OK && any_damaged(x))
-		rc = fetch(x, 1);
+	for (copy = 1; rc == RC_OK && copy < PROTO_COPIES_MAX &&
+	    any_damaged(x); copy++)
+		rc = fetch(x, copy);
 	for (o = x->objs; rc == RC_OK && o != NULL; o = o->next)
 		if (atomic_load(&o->rc) != RC_OK)
 			rc = give_up(x, o);

@@ -79,6 +79,7 @@ struct robj {
 	struct piece	*first, **last;
 	uint32_t	 request;
 	uint8_t		 copy;
+	bool		 no_more;	/* there is no copy behind it */
 	bool		 asked;
 	atomic_int	 rc;		/* RC_AGAIN until it was handled */
 	uint8_t		*wire;

@@ -241,7 +241,7 @@ fetch_ahead(struct tree *t)
 	return want_ask(t->remote, ids, n, 0, asked, &request);
 }
 
-/* Until this want has its answer; a damaged one is asked for once more. */
+/* Until this want has its answer; of a damaged one the next copy is asked for. */
 static int
 await(struct tree *t, struct want *w)
 {
@@ -251,7 +251,7 @@ await(struct tree *t, struct want *w)
 		while (w->state == WANT_ASKED)
 			if ((rc = remote_poll(t->remote, -1, -1)) != RC_OK)
 				return t->stop = rc;
-		if (w->state != WANT_BAD || w->copy > 0)
+		if (!want_has_next(w))
 			return RC_OK;
 		if ((rc = want_again(t->remote, &t->wants, w)) != RC_OK)
 			return t->stop = rc;
@@ -268,11 +268,25 @@ is_damage(int rc)
 	    rc == RC_TRAILING || rc == RC_LIMIT || rc == RC_NOENT;
 }
 
-/* Open what came; damage makes the want WANT_BAD. */
-static int
-open_want(struct tree *t, struct want *w, struct object *o, uint8_t *out,
-    size_t *len)
+/*
+ * The id says what a node or chunk holds, so what opens is right; but of a
+ * bundle no id is checked here, and it may stand in the place of anything.
+ */
+static bool
+has_type(const struct object *o, uint8_t type)
 {
+	return type != 0 ? o->h.type == type : object_is_node(o->h.type);
+}
+
+/*
+ * Open what came; damage makes the want WANT_BAD.  Whoever holds a session can
+ * have added records that do not open, so the true one may be any of them.
+ */
+static int
+open_want(struct tree *t, struct want *w, uint8_t type, struct object *o,
+    uint8_t *out, size_t *len)
+{
+	unsigned newer = 0;		/* of a version that is not ours */
 	int rc;
 
 	for (;;) {
@@ -281,13 +295,16 @@ open_want(struct tree *t, struct want *w, struct object *o, uint8_t *out,
 		if (w->state == WANT_GONE)
 			return RC_MISSING;
 		if (w->state == WANT_BAD)
-			return RC_CORRUPT;
+			return newer > 0 && newer == want_copies(w) ?
+			    (t->stop = RC_UNSUPPORTED) : RC_CORRUPT;
 		rc = object_parse(w->wire, w->len, o);
 		if (rc == RC_OK)
 			rc = seal_open(t->sealer, o, 1, out, len);
-		if (rc == RC_OK)
+		if (rc == RC_OK && has_type(o, type))
 			return RC_OK;
-		if (!is_damage(rc))
+		if (rc == RC_UNSUPPORTED)
+			newer++;
+		else if (rc != RC_OK && !is_damage(rc))
 			return t->stop = rc;
 		want_spoil(&t->wants, w);
 	}
@@ -392,15 +409,20 @@ node_step(struct tree *t)
 	struct want *w = t->now.want;
 	struct object o;
 	size_t len = 0;
+	bool later;
 	int rc;
 
 	t->stop = RC_OK;
-	rc = open_want(t, w, &o, t->plain, &len);
+	rc = open_want(t, w, 0, &o, t->plain, &len);
 	if (rc == RC_OK)
 		rc = read_node(t, &o, len);
+	later = w->copy > 0;
 	want_put(&t->wants, w);
 	if (t->stop != RC_OK)
 		return t->stop;
+	if (rc == RC_OK && later && t->ops.copy != NULL &&
+	    (rc = t->ops.copy(t->ops.arg, &t->now.id)) != RC_OK)
+		return rc;
 	if (rc == RC_OK)
 		return t->ops.seen == NULL ? RC_OK :
 		    t->ops.seen(t->ops.arg, &t->now.id);
@@ -458,9 +480,7 @@ tree_fetch(struct tree *t, const struct object_id *id, uint8_t type,
 	}
 	t->stop = RC_OK;
 	if (rc == RC_OK)
-		rc = open_want(t, w, &o, out, &f->len);
-	if (rc == RC_OK && type != 0 && o.h.type != type)
-		rc = RC_CORRUPT;
+		rc = open_want(t, w, type, &o, out, &f->len);
 	if (rc == RC_OK) {
 		f->type = o.h.type;
 		f->height = o.h.height;

@@ -39,6 +39,9 @@ struct tree_ops {
 	bool	(*skip)(void *arg, const struct object_id *id);
 	/* NULL, or: this node was opened and is right. */
 	int	(*seen)(void *arg, const struct object_id *id);
+	/* NULL, or: this node was opened, but newer records of it cannot be.
+	 * Comes before `seen`. */
+	int	(*copy)(void *arg, const struct object_id *id);
 };
 
 struct tree *tree_new(struct remote *r, struct sealer *s,
@@ -62,9 +65,8 @@ bool	tree_object(struct tree *t, uint32_t request,
 	    int *rc);
 
 /*
- * Fetch and open one object now (with a second try at another copy): plain text
- * into out (room OBJECT_RAW_MAX).  type 0: any.  RC_MISSING, RC_CORRUPT,
- * RC_CRYPTO; edges, if not NULL, has room for OBJECT_EDGES_MAX.
+ * Fetch and open one object now, whichever copy of it opens: plain text into out
+ * (room OBJECT_RAW_MAX).  type 0: any node.  RC_MISSING, RC_CORRUPT; edges, if not NULL, has room for OBJECT_EDGES_MAX.
  */
 struct fetched {
 	uint8_t		 type;

@@ -268,6 +268,22 @@ open_dir(int at, const char *name)
 	return fd;
 }
 
+/*
+ * One that is only passed through: who may search it and not list it gets by,
+ * as in a /home of mode 0711.  Such a descriptor gives stat and what lies below,
+ * and no attributes.
+ */
+static int
+open_way(int at, const char *name)
+{
+	int fd = open_dir(at, name);
+
+	if (fd == -1 && errno == EACCES)
+		fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW |
+		    O_CLOEXEC);
+	return fd;
+}
+
 /* Down again from `/` by names, when `..` led elsewhere. */
 static int
 open_by_names(struct walk *w, size_t index)
@@ -275,9 +291,9 @@ open_by_names(struct walk *w, size_t index)
 	int fd, next;
 	size_t i;
 
-	fd = open_dir(AT_FDCWD, "/");
+	fd = open_way(AT_FDCWD, "/");
 	for (i = 1; i <= index && fd != -1; i++) {
-		next = open_dir(fd, w->frame[i].d->name);
+		next = open_way(fd, w->frame[i].d->name);
 		close(fd);
 		fd = next;
 	}
@@ -301,7 +317,7 @@ unpark(struct walk *w, size_t index)
 	f->parked = false;
 	if (still)
 		return;
-	fd = child != -1 ? open_dir(child, "..") : -1;
+	fd = child != -1 ? open_way(child, "..") : -1;
 	if (!is_dir(fd, f->d)) {
 		fd_close(&fd);
 		fd = open_by_names(w, index);
@@ -471,7 +487,7 @@ step(struct walk *w, char *name, size_t lo, size_t hi, size_t at)
 	struct stat st;
 	int fd, rc;
 
-	fd = open_dir(top(w)->d->fd, name);
+	fd = open_way(top(w)->d->fd, name);
 	if (fd == -1 || fstat(fd, &st) != 0) {
 		skip_group(w, lo, hi, errno == ELOOP || errno == ENOTDIR ?
 		    "reached through a symbolic link or a file; give its real path" :
@@ -547,10 +563,12 @@ full_next(struct walk *w)
 static int
 start(struct walk *w)
 {
+	bool all = w->npaths > 0 && strcmp(w->paths[0], "/") == 0;
 	struct stat st;
 	int fd, rc;
 
-	if ((fd = open_dir(AT_FDCWD, "/")) == -1 || fstat(fd, &st) != 0) {
+	fd = all ? open_dir(AT_FDCWD, "/") : open_way(AT_FDCWD, "/");
+	if (fd == -1 || fstat(fd, &st) != 0) {
 		rc = rc_errno(errno);
 		fd_close(&fd);
 		return rc;
@@ -558,7 +576,7 @@ start(struct walk *w)
 	if ((rc = push(w, NULL, fd, &st)) != RC_OK)
 		return rc;
 	top(w)->root_dev = st.st_dev;
-	if (w->npaths > 0 && strcmp(w->paths[0], "/") == 0) {
+	if (all) {
 		w->found++;
 		return fill(w, top(w));
 	}

@@ -117,9 +117,11 @@ want_take(struct want_table *t, struct want *w, const uint8_t *wire,
 	t->asked--;
 	if (wire == NULL) {
 		w->state = len == 0 ? WANT_GONE : WANT_BAD;
-		/* A second copy that is not there: the first was damaged. */
-		if (w->state == WANT_GONE && w->copy > 0)
+		/* No further copy: those before it were damaged. */
+		if (w->state == WANT_GONE && w->copy > 0) {
 			w->state = WANT_BAD;
+			w->no_more = true;
+		}
 		return RC_OK;
 	}
 	if ((w->wire = malloc(len)) == NULL)
@@ -136,6 +138,19 @@ want_spoil(struct want_table *t, struct want *w)
 {
 	drop_wire(t, w);
 	w->state = WANT_BAD;
+}
+
+bool
+want_has_next(const struct want *w)
+{
+	return w->state == WANT_BAD && !w->no_more &&
+	    w->copy + 1u < PROTO_COPIES_MAX;
+}
+
+unsigned
+want_copies(const struct want *w)
+{
+	return w->no_more ? w->copy : w->copy + 1u;
 }
 
 int

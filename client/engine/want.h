@@ -1,6 +1,7 @@
 #ifndef CLIENT_ENGINE_WANT_H
 #define CLIENT_ENGINE_WANT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct want {
 	struct object_id id;
 	enum want_state	 state;
 	uint8_t		 copy;		/* which one was asked for last */
+	bool		 no_more;	/* there is none behind it */
 	unsigned	 held;
 	uint32_t	 request;
 	uint8_t		*wire;
@@ -52,6 +54,10 @@ int	want_take(struct want_table *t, struct want *w, const uint8_t *wire,
 	    size_t len);
 /* Found damaged behind the checksum. */
 void	want_spoil(struct want_table *t, struct want *w);
+/* Bad, and there may be another copy. */
+bool	want_has_next(const struct want *w);
+/* How many came. */
+unsigned want_copies(const struct want *w);
 /* Ask for the next copy. */
 int	want_again(struct remote *r, struct want_table *t, struct want *w);
 

@@ -447,7 +447,13 @@ answer_begin(struct server *srv, struct session *s,
 	a->request = f->request;
 	rbuf_init(&in, f->payload, f->len);
 	if ((rc = k->begin(srv, s, a, &in)) != RC_OK) {
+		s->get_ids -= a->nwant;
 		answer_free(a);
+		/* Ours, not the peer's, which may well ask again. */
+		if (rc == RC_IO || rc == RC_FULL || rc == RC_NOMEM) {
+			send_error(s, f->request, rc, NULL);
+			rc = RC_OK;
+		}
 		return rc;
 	}
 	*s->answers_tail = a;

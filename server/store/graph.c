@@ -99,13 +99,21 @@ settle_one(struct vault *v, struct run *r, struct ixent *e,
 	size_t len;
 	int rc;
 
-	if ((rc = vault_read(v, e, &wire, &len)) != RC_OK ||
-	    (rc = object_parse(wire, len, &o)) != RC_OK ||
-	    (rc = graph_resolve(v, r, e->height, o.edges, o.h.edges, e->len,
-	    &e->closure_bytes, &e->closure_objects, missing, room, n)) !=
-	    RC_OK)
-		return rc;
-	return vault_admit(v, r, e);
+	rc = vault_read(v, e, &wire, &len);
+	if (rc == RC_OK && object_parse(wire, len, &o) != RC_OK)
+		rc = RC_CRC;
+	/* At recovery: what it refers to nobody can tell any more.  Not so
+	 * when the index is damaged, which is told from here on. */
+	if (rc == RC_CRC && missing == NULL)
+		return RC_MISSING;
+	if (rc == RC_OK)
+		rc = graph_resolve(v, r, e->height, o.edges, o.h.edges,
+		    e->len, &e->closure_bytes, &e->closure_objects, missing,
+		    room, n);
+	/* Another node of an edge's id came later, and is higher. */
+	if (rc == RC_RANGE && missing == NULL)
+		return RC_MISSING;
+	return rc == RC_OK ? vault_admit(v, r, e) : rc;
 }
 
 int
@@ -134,9 +142,6 @@ graph_settle(struct vault *v, struct run *r, struct object_id *missing,
 		rc = settle_one(v, r, &r->pending[order[i]].e, missing, room,
 		    n);
 		done[order[i]] = rc == RC_OK;
-		/* At recovery: what it refers to nobody can tell any more. */
-		if (rc == RC_CRC && missing == NULL)
-			rc = RC_MISSING;
 		if (rc != RC_OK && rc != RC_MISSING)
 			break;
 		rc = RC_OK;

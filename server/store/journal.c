@@ -99,7 +99,10 @@ find_end(struct jscan *s, uint64_t *end, bool *damaged)
 				hole = r.off;
 			continue;
 		}
-		if (hole != 0 && r.synced > hole) {
+		/* What was carried over was synced before the segment had
+		 * its name. */
+		if (hole != 0 && (r.synced > hole ||
+		    (r.flags & JOURNAL_F_STATE) != 0)) {
 			*damaged = true;
 			hole = 0;
 		}
@@ -229,12 +232,33 @@ journal_reserve(struct journal *j, uint64_t bytes)
 	return RC_OK;
 }
 
+/* A whole record with the zeros behind it; len is that of its body. */
+static int
+append_bytes(struct journal *j, const uint8_t *p, uint32_t len,
+    struct journal_pos *pos)
+{
+	size_t n = (size_t)jrec_size(len);
+	uint8_t hash[32];
+	int rc;
+
+	if ((rc = sha256(p, JOURNAL_RECORD_LEN + (size_t)len, hash)) ==
+	    RC_OK &&
+	    (rc = io_pwrite_full(j->fd, p, n, j->end)) != RC_OK &&
+	    ftruncate(j->fd, (off_t)j->end) != 0)
+		rc = RC_IO;
+	if (rc != RC_OK)
+		return rc;
+	if (pos != NULL)
+		*pos = (struct journal_pos){ j->segment, j->end, len };
+	memcpy(j->hash, hash, sizeof(hash));
+	j->end += n;
+	return RC_OK;
+}
+
 static int
 append_raw(struct journal *j, struct jrec *r, struct journal_pos *pos)
 {
-	size_t n = (size_t)jrec_size(r->len);
-	uint8_t *p = calloc(1, n);
-	uint8_t hash[32];
+	uint8_t *p = calloc(1, (size_t)jrec_size(r->len));
 	int rc;
 
 	if (p == NULL)
@@ -243,19 +267,9 @@ append_raw(struct journal *j, struct jrec *r, struct journal_pos *pos)
 	r->synced = j->synced;
 	memcpy(r->prev, j->hash, sizeof(r->prev));
 	jrec_put(p, r);
-	if ((rc = sha256(p, JOURNAL_RECORD_LEN + (size_t)r->len, hash)) ==
-	    RC_OK &&
-	    (rc = io_pwrite_full(j->fd, p, n, j->end)) != RC_OK &&
-	    ftruncate(j->fd, (off_t)j->end) != 0)
-		rc = RC_IO;
+	rc = append_bytes(j, p, r->len, pos);
 	free(p);
-	if (rc != RC_OK)
-		return rc;
-	if (pos != NULL)
-		*pos = (struct journal_pos){ j->segment, j->end, r->len };
-	memcpy(j->hash, hash, sizeof(hash));
-	j->end += n;
-	return RC_OK;
+	return rc;
 }
 
 int
@@ -282,6 +296,7 @@ journal_restore(struct journal *j, const uint8_t *raw, size_t n,
 {
 	struct jrec r = { 0 };
 	struct journal_pos pos;
+	uint8_t *p;
 	int rc;
 
 	if ((rc = jrec_get(raw, n, &r)) != RC_OK)
@@ -289,7 +304,13 @@ journal_restore(struct journal *j, const uint8_t *raw, size_t n,
 	if (r.tag != j->tag || r.seq != j->seq + 1 ||
 	    memcmp(r.prev, j->hash, sizeof(r.prev)) != 0)
 		return RC_STATE;
-	if ((rc = append_raw(j, &r, &pos)) != RC_OK)
+	/* As it was: the next one names its hash. */
+	if ((p = calloc(1, (size_t)jrec_size(r.len))) == NULL)
+		return RC_NOMEM;
+	memcpy(p, raw, JOURNAL_RECORD_LEN + (size_t)r.len);
+	rc = append_bytes(j, p, r.len, &pos);
+	free(p);
+	if (rc != RC_OK)
 		return rc;
 	j->seq = r.seq;
 	r.segment = pos.segment;

@@ -7,10 +7,9 @@
 #include <sys/vfs.h>
 
 #include "common/log.h"
+#include "common/proto.h"
 #include "common/rc.h"
 #include "common/wbuf.h"
-
-#define COPIES_MAX 16
 
 enum pack_kind
 kind_of(uint8_t type)
@@ -160,7 +159,7 @@ vault_get(struct vault *v, const struct object_id *id, unsigned copy,
 	int rc, last = RC_NOENT;
 	struct ixent e;
 
-	for (; copy < COPIES_MAX; copy++) {
+	for (; copy < PROTO_COPIES_MAX; copy++) {
 		if ((rc = vault_find(v, NULL, id, copy, &e)) == RC_NOENT)
 			return last;
 		if (rc != RC_OK)
@@ -194,11 +193,44 @@ note_damage(struct vault *v, const struct object_id *id, uint8_t reason)
 	return rc;
 }
 
+static bool
+is_pending(const struct run *r, const struct object_id *id)
+{
+	for (size_t i = r->npending; i-- > 0;)
+		if (memcmp(r->pending[i].e.id.b, id->b, OBJECT_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* Records of this id that are there for good or will be, once their runs are
+ * committed; not counted further than to the most that can be asked for. */
+static int
+copies(struct vault *v, const struct object_id *id, unsigned *n)
+{
+	struct ixent e;
+	unsigned k;
+	int rc = RC_OK;
+
+	for (k = 0; k < PROTO_COPIES_MAX && rc == RC_OK; k++)
+		rc = vault_find(v, NULL, id, k, &e);
+	*n = rc == RC_NOENT ? k - 1 : k;
+	for (struct run *r = v->runs; r != NULL &&
+	    (rc == RC_OK || rc == RC_NOENT); r = r->next) {
+		*n += is_pending(r, id);
+		rc = r->nodes == NULL ? RC_NOENT : RC_OK;
+		for (k = 0; *n < PROTO_COPIES_MAX && rc == RC_OK; k++)
+			if ((rc = index_find(r->nodes, id, k, &e)) == RC_OK)
+				++*n;
+	}
+	return rc == RC_NOENT ? RC_OK : rc;
+}
+
 int
 vault_bad(struct vault *v, const struct object_id *id, unsigned copy)
 {
-	struct ixent e, old;
 	const uint8_t *wire;
+	struct ixent e;
+	unsigned n;
 	size_t len;
 	int rc;
 
@@ -210,10 +242,12 @@ vault_bad(struct vault *v, const struct object_id *id, unsigned copy)
 		return RC_OK;
 	if (v->state.ndamaged >= STATE_DAMAGED_MAX)
 		return RC_LIMIT;
-	/* Told and sent again and again: looking it up would take ever
-	 * longer. */
-	if ((rc = vault_find(v, NULL, id, COPIES_MAX - 1, &old)) != RC_NOENT)
-		return rc == RC_OK ? RC_LIMIT : rc;
+	/* Told and sent again and again: looking it up would take ever longer,
+	 * and the true record would be where nobody asks for it. */
+	if ((rc = copies(v, id, &n)) != RC_OK)
+		return rc;
+	if (n >= PROTO_COPIES_MAX)
+		return RC_LIMIT;
 	/* Nothing is deleted for it: the next backup is asked for it. */
 	rc = vault_read(v, &e, &wire, &len);
 	return note_damage(v, id, rc == RC_CRC ? DAMAGED_FOUND : DAMAGED_TOLD);
@@ -265,15 +299,6 @@ add_pending(struct run *r, const struct ixent *e)
 	}
 	r->pending[r->npending++].e = *e;
 	return RC_OK;
-}
-
-static bool
-is_pending(const struct run *r, const struct object_id *id)
-{
-	for (size_t i = r->npending; i-- > 0;)
-		if (memcmp(r->pending[i].e.id.b, id->b, OBJECT_ID_LEN) == 0)
-			return true;
-	return false;
 }
 
 static int

@@ -134,15 +134,18 @@ take_record(struct recovery *rec, int fd, uint64_t number,
 	if (r->prefix_ok && r->px.run > rec->max_run)
 		rec->max_run = r->px.run;
 	if (object_is_node(e.type)) {
+		bool known = r->prefix_ok && is_committed(rec, r->px.run);
+
 		/*
-		 * Whose a node with a damaged prefix was nobody knows.  One
-		 * that was synced and is complete does no harm.
+		 * Whose a node with a damaged prefix was nobody knows, nor
+		 * which runs a damaged journal named (the vault is read-only
+		 * then).  One that was synced does no harm: it vouches for
+		 * nothing unless all that it refers to is there.
 		 */
-		if (r->prefix_ok ? !is_committed(rec, r->px.run) : !durable)
+		if (!known && (!durable ||
+		    (r->prefix_ok && !rec->v->readonly)))
 			return RC_OK;
 		rc = resolve_at(rec->v, fd, &e, r->h.edges);
-		if (!r->prefix_ok && (rc == RC_MISSING || rc == RC_RANGE))
-			return RC_OK;
 		if (rc == RC_MISSING)
 			return late_node(rec, &e);
 		if (rc != RC_OK && rc != RC_RANGE)
@@ -293,9 +296,14 @@ settle_late(struct recovery *rec)
 	int rc;
 
 	rc = graph_settle(rec->v, &rec->late, NULL, 0, NULL);
+	/* As in scan_pack(): no reason to keep the rest from its owner. */
+	if (rc == RC_IO && rec->repair) {
+		vault_set_readonly(rec->v, "a pack cannot be read");
+		rc = RC_MISSING;
+	}
 	if (rc == RC_MISSING) {
-		log_err("%zu nodes of committed snapshots lack what they "
-		    "refer to", rec->late.npending);
+		log_err("%zu nodes are damaged or lack what they refer to",
+		    rec->late.npending);
 		rec->holes += rec->late.npending;
 		rc = RC_OK;
 		/* They can be read, but vouch for nothing: graph_find(). */
@@ -326,6 +334,28 @@ scan_all(struct recovery *rec)
 		    (rc = scan_pack(rec, PACK_NODE, n)) != RC_OK)
 			return rc;
 	return settle_late(rec);
+}
+
+/*
+ * The first look into the index may be that for the edges of what it does not
+ * cover yet, and find a bad page: then it is no index at all.
+ */
+static int
+scan_or_anew(struct recovery *rec, bool *fresh)
+{
+	uint32_t next_run = rec->from.next_run;
+	int rc = scan_all(rec);
+
+	if (rc != RC_CRC || *fresh)
+		return rc;
+	log_warn("a page of the index is damaged: made again from the packs");
+	*fresh = true;
+	rec->from = (struct ixstate){ .next_run = next_run };
+	memset(rec->tail, 0, sizeof(rec->tail));
+	rec->late.npending = 0;
+	rec->holes = rec->admitted = 0;
+	rc = index_reset(rec->v->index);
+	return rc == RC_OK ? scan_all(rec) : rc;
 }
 
 /*
@@ -439,7 +469,7 @@ vault_recover(struct vault *v, uint64_t torn)
 	if (!v->readonly && (rc = journal_cut(v->journal)) != RC_OK)
 		goto out;
 	rec.max_run = v->state.max_run;
-	if ((rc = scan_all(&rec)) != RC_OK)
+	if ((rc = scan_or_anew(&rec, &fresh)) != RC_OK)
 		goto out;
 	v->degraded = rec.holes > 0;
 	v->next_run = rec.max_run + 1 > rec.from.next_run ? rec.max_run + 1 :

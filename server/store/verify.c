@@ -57,6 +57,18 @@ report(struct verifier *vr, enum finding_kind kind,
 	va_end(ap);
 }
 
+/*
+ * What others wrote is in a buffer.  On a full disk it is in none any more:
+ * their runs failed, and what is on the disk can be verified.
+ */
+static int
+flush_packs(struct verifier *vr)
+{
+	int rc = packs_flush(vr->v->packs);
+
+	return rc == RC_FULL ? RC_OK : rc;
+}
+
 int
 verify_new(struct verifier **out, struct vault *v, uint8_t percent)
 {
@@ -71,7 +83,7 @@ verify_new(struct verifier **out, struct vault *v, uint8_t percent)
 	vr->number = 1;
 	vr->last = packs_last(v->packs);
 	vr->good = calloc(1, (size_t)(vr->last / 8 + 1));
-	if (vr->good == NULL || (rc = packs_flush(v->packs)) != RC_OK) {
+	if (vr->good == NULL || (rc = flush_packs(vr)) != RC_OK) {
 		rc = vr->good == NULL ? RC_NOMEM : rc;
 		verify_free(vr);
 		return rc;
@@ -315,8 +327,8 @@ pack_begin(struct verifier *vr)
 	    vr->number, false, &vr->fd);
 	if (rc != RC_OK)
 		return rc;
-	/* At a record's end: what others wrote meanwhile is in a buffer. */
-	if ((rc = packs_flush(vr->v->packs)) != RC_OK)
+	/* The file then ends where a record does. */
+	if ((rc = flush_packs(vr)) != RC_OK)
 		return rc;
 	rc = pack_scan_init(&vr->scan, vr->fd, (enum pack_kind)vr->kind,
 	    vr->number, false);

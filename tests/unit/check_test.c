@@ -132,6 +132,35 @@ a_damaged_node_names_its_directory(void **state)
 	assert_true(world_saw(w, "/d"));
 }
 
+/* What somebody with the client's session, but not its keys, can do. */
+static void
+records_that_do_not_open_are_told_and_lose_nothing(void **state)
+{
+	struct world *w = *state;
+	size_t i, nodes = 0;
+	struct object o;
+
+	w->f.bad.no_finding = true;
+	for (i = 0; i < w->f.nobj; i++) {
+		w->f.obj[i].junk = (uint8_t)(1 + i % (PROTO_COPIES_MAX - 1));
+		assert_int_equal(object_parse(w->f.obj[i].wire,
+		    w->f.obj[i].len, &o), RC_OK);
+		nodes += object_is_node(o.h.type);
+	}
+	assert_int_equal(check(w, 100), EXIT_INTEGRITY);
+	assert_int_equal(w->seen.n[EVENT_FINDING], w->f.nobj);
+	assert_int_equal(w->seen.kinds[FINDING_COPY], w->f.nobj);
+	assert_null(w->seen.paths);
+	assert_non_null(strstr(w->text, "nothing is lost"));
+	/* Presence alone: the nodes are read all the same. */
+	assert_int_equal(check(w, 0), EXIT_INTEGRITY);
+	assert_int_equal(w->seen.kinds[FINDING_COPY], nodes);
+	for (i = 0; i < w->f.nobj; i++)
+		w->f.obj[i].junk = PROTO_COPIES_MAX;
+	assert_int_equal(check(w, 100), EXIT_INTEGRITY);
+	assert_true(w->seen.kinds[FINDING_OBJECT] > 0);
+}
+
 static void
 a_bad_receipt_is_a_finding(void **state)
 {
@@ -231,6 +260,7 @@ main(void)
 		T(a_damaged_object_names_its_files_and_snapshots),
 		T(a_missing_object_is_found_without_reading),
 		T(a_damaged_node_names_its_directory),
+		T(records_that_do_not_open_are_told_and_lose_nothing),
 		T(a_bad_receipt_is_a_finding),
 		T(an_older_vault_is_noticed),
 		T(snapshots_and_entries_are_listed),

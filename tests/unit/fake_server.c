@@ -347,6 +347,27 @@ on_list(struct fake *f, const struct fake_frame *q)
 	return rc;
 }
 
+/* The bait, or by turns a wrong tag, an unknown algorithm, a wrong checksum. */
+static int
+send_junk(struct fake *f, uint32_t request, const struct fake_object *o,
+    uint8_t copy)
+{
+	uint8_t *p;
+	int rc;
+
+	if (o->bait != NULL)
+		return send_big(f, request, o->bait, o->bait_len);
+	if ((p = malloc(o->len)) == NULL)
+		abort();
+	memcpy(p, o->wire, o->len);
+	p[copy % 3 == 1 ? 2 : o->len - 20] ^= 4;
+	if (copy % 3 != 2)
+		object_set_crc(p, o->len);
+	rc = send_big(f, request, p, o->len);
+	free(p);
+	return rc;
+}
+
 static int
 on_get(struct fake *f, const struct fake_frame *q)
 {
@@ -370,7 +391,12 @@ on_get(struct fake *f, const struct fake_frame *q)
 		o = fake_find(f, &c.id);
 		if (o != NULL && f->bad.swap_objects)
 			o = &f->obj[((size_t)(o - f->obj) + 1) % f->nobj];
-		if (o != NULL && !o->gone && c.copy == 0) {
+		if (o != NULL && !o->gone && c.copy < o->junk) {
+			rc = send_junk(f, q->request + f->bad.number_off, o,
+			    c.copy);
+			continue;
+		}
+		if (o != NULL && !o->gone && c.copy == o->junk) {
 			o->asked++;
 			rc = send_big(f, q->request + f->bad.number_off,
 			    o->wire, o->len);

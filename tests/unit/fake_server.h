@@ -20,6 +20,10 @@ struct fake_object {
 	uint8_t			*wire;
 	size_t			 len;
 	bool			 gone;		/* answers GONE */
+	/* Copies before the true one: this, or changed bytes. */
+	uint8_t			 junk;
+	const uint8_t		*bait;
+	size_t			 bait_len;
 	unsigned		 asked;
 };
 

@@ -459,6 +459,8 @@ on_event(struct seen *s, struct rbuf *in)
 	case EVENT_FINDING:
 		assert_int_equal(rbuf_bytes(in, id, 32), RC_OK);
 		assert_int_equal(rbuf_u8(in, &sub), RC_OK);
+		assert_true(sub < 8);
+		s->kinds[sub]++;
 		assert_int_equal(rbuf_str(in, text, sizeof(text)), RC_OK);
 		assert_int_equal(rbuf_u16(in, &n), RC_OK);
 		for (i = 0; i < n; i++) {

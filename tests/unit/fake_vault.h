@@ -18,6 +18,7 @@
 struct seen {
 	size_t	n[16];			/* events by kind */
 	char	*paths;			/* of findings, skips, entries: a line each */
+	unsigned kinds[8];		/* of findings */
 	size_t	 len;
 	uint64_t files, skipped;	/* of the summary */
 };

@@ -418,6 +418,24 @@ side_state_flags_and_length_are_checked(void **state)
 }
 
 static void
+an_error_is_not_said_twice(void **state)
+{
+	char says[PROTO_SAYS_MAX];
+
+	(void)state;
+	proto_error_says(PROTO_ERR_FULL, "", says);
+	assert_string_equal(says, "no space left on the server");
+	proto_error_says(PROTO_ERR_FULL, "no space left", says);
+	assert_string_equal(says, "no space left on the server");
+	proto_error_says(PROTO_ERR_PLAINTEXT,
+	    "clear text is not served here: use TLS", says);
+	assert_string_equal(says, "clear text is not served here: use TLS");
+	proto_error_says(PROTO_ERR_LATER, "two sessions are open", says);
+	assert_string_equal(says,
+	    "busy, try again later (two sessions are open)");
+}
+
+static void
 names_and_errors_have_their_texts(void **state)
 {
 	(void)state;
@@ -631,6 +649,7 @@ main(void)
 		cmocka_unit_test(every_frame_fits_its_maximum),
 		cmocka_unit_test(a_frame_head_has_twelve_bytes),
 		cmocka_unit_test(side_state_flags_and_length_are_checked),
+		cmocka_unit_test(an_error_is_not_said_twice),
 		cmocka_unit_test(names_and_errors_have_their_texts),
 		cmocka_unit_test(an_error_code_means_the_same_at_both_ends),
 		cmocka_unit_test(error_texts_are_cut_and_cleaned),

@@ -381,6 +381,66 @@ deliberate_damage_is_found(void **state)
 	assert_int_equal(access(world_path(w, "dst/.sg~big"), F_OK), -1);
 }
 
+/* What somebody with the client's session, but not its keys, can do. */
+static void
+records_that_do_not_open_hide_nothing(void **state)
+{
+	static const uint8_t most[] = { 1, 5, PROTO_COPIES_MAX - 1 };
+	struct world *w = *state;
+	size_t i, k;
+
+	make_tree(w);
+	world_backup(w, "src", "job");
+	for (k = 0; k < sizeof(most); k++) {
+		for (i = 0; i < w->f.nobj; i++)
+			w->f.obj[i].junk = (uint8_t)(i % (most[k] + 1u));
+		w->f.obj[w->f.nobj - 1].junk = most[k];
+		object_of_type(w, OBJECT_BUNDLE, 0)->junk = most[k];
+		object_of_type(w, OBJECT_CHUNK, 0)->junk = most[k];
+		assert_int_equal(world_restore(w, &latest, k == 0 ? "dst" :
+		    k == 1 ? "out" : "config"), EXIT_DONE);
+		assert_int_equal(w->seen.n[EVENT_FINDING], 0);
+	}
+	assert_int_equal(world_differ(world_path(w, "src"),
+	    world_path(w, "dst")), 0);
+	assert_int_equal(world_differ(world_path(w, "src"),
+	    world_path(w, "out")), 0);
+	/* More than a server keeps: it ends, and says what is lost. */
+	object_of_type(w, OBJECT_BUNDLE, 0)->junk = PROTO_COPIES_MAX;
+	object_of_type(w, OBJECT_MAP, 0)->junk = PROTO_COPIES_MAX;
+	assert_int_equal(rename(world_path(w, "dst"),
+	    world_path(w, "dst.1")), 0);
+	assert_int_equal(mkdir(world_path(w, "dst"), 0700), 0);
+	assert_int_equal(world_restore(w, &latest, "dst"), EXIT_INTEGRITY);
+	assert_int_equal(w->seen.n[EVENT_FINDING], 2);
+}
+
+/* With the keys too: a bundle under any id has a tag that is right. */
+static void
+a_bundle_in_the_place_of_anything_hides_nothing(void **state)
+{
+	struct world *w = *state;
+	struct fake_object *o;
+	uint8_t *wire;
+	size_t i;
+
+	make_tree(w);
+	world_backup(w, "src", "job");
+	for (i = 0; i < w->f.nobj; i++) {
+		o = &w->f.obj[i];
+		assert_non_null(wire = malloc(seal_room(5, 0)));
+		assert_int_equal(seal_object(w->s, OBJECT_BUNDLE, 0, &o->id,
+		    NULL, 0, "other", 5, wire, &o->bait_len), RC_OK);
+		o->bait = wire;
+		o->junk = 3;
+	}
+	assert_int_equal(world_restore(w, &latest, "dst"), EXIT_DONE);
+	assert_int_equal(world_differ(world_path(w, "src"),
+	    world_path(w, "dst")), 0);
+	for (i = 0; i < w->f.nobj; i++)
+		free((void *)(uintptr_t)w->f.obj[i].bait);
+}
+
 static void
 a_lost_directory_costs_only_itself(void **state)
 {
@@ -721,6 +781,8 @@ main(void)
 		T(a_dry_run_lists_and_writes_nothing),
 		T(damage_is_named_and_the_rest_restores),
 		T(deliberate_damage_is_found),
+		T(records_that_do_not_open_hide_nothing),
+		T(a_bundle_in_the_place_of_anything_hides_nothing),
 		T(a_lost_directory_costs_only_itself),
 		T(a_lost_map_costs_only_its_file),
 		T(an_interrupted_restore_goes_on),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -20,6 +21,29 @@
 #include "tests/unit/store_help.h"
 
 #define FLIP_STEP 13
+
+static void
+file_bytes(const char *path, uint8_t *p, size_t n)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, p, n), n);
+	close(fd);
+}
+
+/* Write zeros until nothing more goes in. */
+static void
+fill_disk(const char *path)
+{
+	static const uint8_t zeros[4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	while (write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	close(fd);
+}
 
 /* Findings of each kind. */
 static int
@@ -148,6 +172,61 @@ an_acknowledged_snapshot_comes_back_from_its_second_copy(void **state)
 	world_must_open(&w);
 	assert_int_equal(w.v->state.nsnap, 2);
 	assert_true(tree_whole(&w, 202));
+	world_free(&w);
+}
+
+static void
+several_snapshots_come_back_as_they_were(void **state)
+{
+	uint8_t before[8192], after[8192];
+	char path[300];
+	struct world w;
+	size_t size;
+
+	(void)state;
+	world_new(&w);
+	world_must_open(&w);
+	for (uint32_t i = 1; i < 5; i++)
+		simple_snapshot(&w, i * 100, 500);
+	find_file(&w, "journal", "", path, sizeof(path));
+	size = file_size(path);
+	assert_true(size < sizeof(before));
+	file_bytes(path, before, size);
+	for (size_t i = 1; i < 4; i++)
+		flip_byte(path, w.v->state.snap[i].pos.off + 100);
+	world_kill(&w);
+	world_must_open(&w);
+	assert_false(w.v->readonly);
+	assert_int_equal(w.v->state.nsnap, 4);
+	/* The next one's hash is of what stood there. */
+	assert_int_equal(file_size(path), size);
+	file_bytes(path, after, size);
+	assert_memory_equal(before, after, size);
+	for (uint32_t i = 1; i < 5; i++)
+		assert_true(tree_whole(&w, i * 100 + 2));
+	world_free(&w);
+}
+
+static void
+damage_in_what_a_new_segment_began_with_is_no_torn_end(void **state)
+{
+	char path[300];
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	world_must_open(&w);
+	for (uint32_t i = 1; i < 5; i++)
+		simple_snapshot(&w, i * 100, 500);
+	assert_int_equal(journal_roll(w.v->journal, true, state_keep,
+	    state_move, state_moved, &w.v->state), RC_OK);
+	find_file(&w, "journal", "0002", path, sizeof(path));
+	flip_byte(path, w.v->state.snap[1].pos.off + 100);
+	world_kill(&w);
+	world_must_open(&w);
+	assert_true(w.v->readonly);
+	assert_int_equal(w.v->state.nsnap, 3);
+	assert_true(tree_whole(&w, 402));
 	world_free(&w);
 }
 
@@ -289,6 +368,186 @@ an_index_that_is_lost_or_damaged_is_made_again(void **state)
 		assert_false(w.v->readonly);
 		assert_true(index_files(w.v->index) > 0);
 		world_close(&w);
+	}
+	world_free(&w);
+}
+
+/* Where the newest record of this id stands, and in which file. */
+static size_t
+place_of(struct world *w, uint32_t n, struct ixent *e, char *path, size_t size)
+{
+	struct object_id id = id_of(n);
+	char end[24];
+
+	assert_int_equal(vault_find(w->v, NULL, &id, 0, e), RC_OK);
+	snprintf(end, sizeof(end), "%04llx.%c", (unsigned long long)e->pack,
+	    object_is_node(e->type) ? 'n' : 'd');
+	find_file(w, "packs/000", end, path, size);
+	return (size_t)e->off;
+}
+
+/* Killed, and what recovery then has is what is in the packs. */
+static void
+kill_and_lose_index(struct world *w)
+{
+	char path[300];
+
+	world_kill(w);
+	snprintf(path, sizeof(path), "%s/index/MANIFEST", w->dir);
+	assert_true(unlink(path) == 0 || errno == ENOENT);
+}
+
+static bool
+vouches(struct world *w, uint32_t n)
+{
+	struct object_id id = id_of(n);
+	struct ixent e;
+
+	return graph_find(w->v, NULL, &id, &e) == RC_OK;
+}
+
+static void
+one_node(const struct world *w, size_t at, bool edges)
+{
+	struct object_id id = id_of(201);
+	uint32_t chunk = 200, leaf = 201;
+	char path[300];
+	struct ixent e;
+	struct world c;
+	size_t off;
+
+	world_copy(w, &c);
+	world_must_open(&c);
+	off = place_of(&c, 201, &e, path, sizeof(path));
+	flip_byte(path, off + (at != 0 ? at : OBJECT_PREFIX_LEN + e.len - 1));
+	kill_and_lose_index(&c);
+	world_must_open(&c);
+	assert_false(c.v->readonly);
+	assert_true(tree_whole(&c, 102));
+	assert_true(tree_whole(&c, 302));
+	assert_true(get_ok(&c, 200));
+	assert_true(get_ok(&c, 202));
+	assert_false(get_ok(&c, 201));
+	if (edges) {
+		assert_false(vouches(&c, 201));
+		assert_false(vouches(&c, 202));
+		world_run(&c);
+		assert_int_equal(vault_have(c.v, c.run, &id), HAVE_AGAIN);
+		assert_int_equal(commit_root(&c, 202), RC_MISSING);
+		assert_int_equal(put_node(&c, 1, 201, &chunk, 1), RC_OK);
+		assert_int_equal(put_node(&c, 2, 202, &leaf, 1), RC_OK);
+		assert_int_equal(commit_root(&c, 202), RC_OK);
+		assert_true(tree_whole(&c, 202));
+	}
+	world_free(&c);
+}
+
+static void
+one_damaged_node_costs_no_other_snapshot(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	world_must_open(&w);
+	for (uint32_t i = 1; i < 4; i++)
+		simple_snapshot(&w, i * 100, 500);
+	world_close(&w);
+	one_node(&w, OBJECT_PREFIX_LEN + OBJECT_HEADER_LEN + 3, true);
+	one_node(&w, OBJECT_PREFIX_LEN + OBJECT_HEADER_LEN + OBJECT_ID_LEN + 9,
+	    false);
+	one_node(&w, 0, false);
+	world_free(&w);
+}
+
+static void
+a_flip_in_a_prefix_loses_nothing(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	/* Some nodes stand in packs before those of their data. */
+	w.opt.pack_target = 3000;
+	world_must_open(&w);
+	for (uint32_t i = 1; i < 7; i++)
+		simple_snapshot(&w, i * 100, 1100);
+	world_close(&w);
+	for (uint32_t n = 100; n < 700; n = n % 100 < 2 ? n + 1 : n + 98) {
+		unsigned count[5];
+		char path[300];
+		struct ixent e;
+		struct world c;
+		size_t off;
+
+		world_copy(&w, &c);
+		world_must_open(&c);
+		off = place_of(&c, n, &e, path, sizeof(path));
+		flip_byte(path, off + 13);
+		kill_and_lose_index(&c);
+		world_must_open(&c);
+		assert_false(c.v->readonly);
+		for (uint32_t i = 1; i < 7; i++) {
+			assert_true(tree_whole(&c, i * 100 + 2));
+			assert_true(vouches(&c, i * 100 + 2));
+		}
+		assert_int_equal(verify_all(&c, count), 1);
+		assert_int_equal(count[FINDING_COPY], 1);
+		world_free(&c);
+	}
+	world_free(&w);
+}
+
+static void
+a_snapshot_whose_record_is_damaged_costs_no_other(void **state)
+{
+	uint32_t edges[2] = { 101, 201 }, chunk = 200;
+	char path[300];
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	world_must_open(&w);
+	simple_snapshot(&w, 100, 500);
+	world_run(&w);
+	assert_int_equal(put_chunk(&w, 200, 500), RC_OK);
+	assert_int_equal(put_node(&w, 1, 201, &chunk, 1), RC_OK);
+	assert_int_equal(put_node(&w, 2, 202, edges, 2), RC_OK);
+	assert_int_equal(commit_root(&w, 202), RC_OK);
+	find_file(&w, "journal", "", path, sizeof(path));
+	flip_byte(path, w.v->state.snap[0].pos.off + 100);
+	kill_and_lose_index(&w);
+	world_must_open(&w);
+	assert_true(w.v->readonly);
+	assert_int_equal(w.v->state.nsnap, 1);
+	assert_true(tree_whole(&w, 202));
+	world_free(&w);
+}
+
+static void
+a_bad_page_of_the_index_is_met_while_packs_are_read(void **state)
+{
+	uint32_t leaf = 101;
+	char path[300];
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	world_must_open(&w);
+	simple_snapshot(&w, 100, 500);
+	simple_snapshot(&w, 200, 500);
+	assert_int_equal(vault_flush_index(w.v), RC_OK);
+	world_run(&w);
+	assert_int_equal(put_node(&w, 2, 302, &leaf, 1), RC_OK);
+	assert_int_equal(commit_root(&w, 302), RC_OK);
+	world_kill(&w);
+	find_file(&w, "index", "", path, sizeof(path));
+	flip_byte(path, 4096 + 40);
+	world_must_open(&w);
+	assert_false(w.v->readonly);
+	for (uint32_t i = 1; i < 4; i++) {
+		assert_true(tree_whole(&w, i * 100 + 2));
+		assert_true(vouches(&w, i * 100 + 2));
 	}
 	world_free(&w);
 }
@@ -436,6 +695,7 @@ a_full_disk_fails_the_run_and_nothing_else(void **state)
 	struct world w;
 	unsigned count[5];
 	uint32_t n = 1000;
+	char fill[80];
 	int rc = RC_OK;
 
 	(void)state;
@@ -470,6 +730,18 @@ a_full_disk_fails_the_run_and_nothing_else(void **state)
 	assert_true(tree_whole(&w, 102));
 	simple_snapshot(&w, 2000, 3000000);
 	assert_true(tree_whole(&w, 2002));
+	/* What is in a buffer and does not fit is no reason to see nothing. */
+	world_run(&w);
+	assert_int_equal(put_chunk(&w, 3000, 100000), RC_OK);
+	snprintf(fill, sizeof(fill), "%s/fill", w.dir);
+	fill_disk(fill);
+	assert_int_equal(verify_all(&w, count), 0);
+	assert_false(get_ok(&w, 3000));
+	assert_true(tree_whole(&w, 2002));
+	assert_int_equal(unlink(fill), 0);
+	run_end(w.v, w.run);
+	simple_snapshot(&w, 4000, 100);
+	assert_int_equal(verify_all(&w, count), 0);
 	world_close(&w);
 	assert_int_equal(umount2(w.dir, MNT_DETACH), 0);
 	world_free(&w);
@@ -532,12 +804,21 @@ main(void)
 		    a_journal_cut_anywhere_in_its_last_record_opens),
 		cmocka_unit_test(
 		    an_acknowledged_snapshot_comes_back_from_its_second_copy),
+		cmocka_unit_test(several_snapshots_come_back_as_they_were),
+		cmocka_unit_test(
+		    damage_in_what_a_new_segment_began_with_is_no_torn_end),
 		cmocka_unit_test(a_node_pack_cut_behind_the_last_commit_opens),
 		cmocka_unit_test(
 		    a_torn_stretch_between_valid_records_is_stepped_over),
 		cmocka_unit_test(a_directory_copied_at_any_moment_opens),
 		cmocka_unit_test(
 		    an_index_that_is_lost_or_damaged_is_made_again),
+		cmocka_unit_test(one_damaged_node_costs_no_other_snapshot),
+		cmocka_unit_test(a_flip_in_a_prefix_loses_nothing),
+		cmocka_unit_test(
+		    a_snapshot_whose_record_is_damaged_costs_no_other),
+		cmocka_unit_test(
+		    a_bad_page_of_the_index_is_met_while_packs_are_read),
 		cmocka_unit_test(a_flipped_byte_anywhere_is_found),
 		cmocka_unit_test(a_flip_in_padding_or_footer_loses_nothing),
 		cmocka_unit_test(a_damaged_object_is_named_and_taken_again),

@@ -131,6 +131,48 @@ nodes_of_an_uncommitted_run_are_seen_by_nobody_else(void **state)
 	world_free(&w);
 }
 
+/* A client asks for sixteen; the first record has to be among them. */
+static unsigned
+report_and_replace(struct world *w, uint32_t n, bool node)
+{
+	uint32_t chunk = 1;
+	struct object_id id = id_of(n);
+	unsigned k;
+
+	for (k = 0; k < 40 && vault_bad(w->v, &id, 0) == RC_OK; k++)
+		assert_int_equal(node ? put_node(w, 1, n, &chunk, 1) :
+		    put_chunk(w, n, 20 + k), RC_OK);
+	return k;
+}
+
+static void
+reporting_and_replacing_ends_where_clients_still_ask(void **state)
+{
+	struct object_id node = id_of(2), data = id_of(1);
+	struct world w;
+	struct ixent e;
+
+	(void)state;
+	world_new(&w);
+	world_must_open(&w);
+	simple_snapshot(&w, 1, 10);
+	simple_snapshot(&w, 11, 10);
+	world_run(&w);
+	assert_int_equal(report_and_replace(&w, 1, false),
+	    PROTO_COPIES_MAX - 1);
+	/* Those of a run count before it is committed, of another run too. */
+	assert_int_equal(report_and_replace(&w, 2, true),
+	    PROTO_COPIES_MAX - 1);
+	world_run(&w);
+	assert_int_equal(report_and_replace(&w, 2, true), 0);
+	assert_int_equal(vault_find(w.v, NULL, &data, PROTO_COPIES_MAX - 1,
+	    &e), RC_OK);
+	assert_int_equal(vault_find(w.v, NULL, &data, PROTO_COPIES_MAX, &e),
+	    RC_NOENT);
+	assert_int_equal(vault_find(w.v, NULL, &node, 0, &e), RC_OK);
+	world_free(&w);
+}
+
 static void
 sequences_and_signatures_are_checked(void **state)
 {
@@ -305,6 +347,8 @@ main(void)
 		cmocka_unit_test(a_height_that_does_not_fall_is_refused),
 		cmocka_unit_test(
 		    nodes_of_an_uncommitted_run_are_seen_by_nobody_else),
+		cmocka_unit_test(
+		    reporting_and_replacing_ends_where_clients_still_ask),
 		cmocka_unit_test(sequences_and_signatures_are_checked),
 		cmocka_unit_test(a_snapshot_sent_again_gets_its_stored_answer),
 		cmocka_unit_test(
