@@ -131,12 +131,17 @@ out:
 
 enum first { FIRST_NONE, FIRST_TLS, FIRST_REFUSAL, FIRST_OTHER };
 
+/* The byte may have come between an earlier look and the handshake's own
+ * reading: then TLS has it. */
 static enum first
 look_at_first(struct net *n)
 {
+	int taken = tls_first_byte(n->tls);
 	uint8_t b;
 
-	if (receive(n->fd, &b, 1, MSG_PEEK) != 1)
+	if (taken != -1)
+		b = (uint8_t)taken;
+	else if (receive(n->fd, &b, 1, MSG_PEEK) != 1)
 		return FIRST_NONE;
 	if (b == 0x00)
 		return FIRST_REFUSAL;

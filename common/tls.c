@@ -42,6 +42,7 @@ struct tls {
 	bool		 server;
 	bool		 pin_wrong;
 	bool		 eof;		/* the peer closed its TCP side */
+	int		 first;		/* the first byte that came; -1 none yet */
 	uint8_t		 pin[32];
 	char		 error[160];
 };
@@ -82,6 +83,8 @@ bio_recv(BIO *b, char *p, int n)
 		BIO_set_retry_read(b);
 	else if (r <= 0)
 		tls->eof = true;
+	else if (tls->first == -1)
+		tls->first = (uint8_t)p[0];
 	return (int)r;
 }
 
@@ -299,6 +302,7 @@ tls_new(struct tls **out, struct tls_ctx *ctx, int fd)
 	if (tls == NULL)
 		return RC_NOMEM;
 	tls->fd = fd;
+	tls->first = -1;
 	tls->server = ctx->server;
 	memcpy(tls->pin, ctx->pin, sizeof(tls->pin));
 	tls->ssl = SSL_new(ctx->ssl);
@@ -434,6 +438,12 @@ tls_exporter(struct tls *tls, uint8_t out[32])
 	    sizeof(EXPORTER_LABEL) - 1, NULL, 0, 0) != 1)
 		return RC_CRYPTO;
 	return RC_OK;
+}
+
+int
+tls_first_byte(const struct tls *tls)
+{
+	return tls == NULL ? -1 : tls->first;
 }
 
 const char *

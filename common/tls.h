@@ -40,6 +40,9 @@ bool	tls_pending(const struct tls *tls);	/* decrypted bytes wait */
 int	tls_shutdown(struct tls *tls);
 /* RFC 8446 7.5 exporter, label "EXPORTER-storegrid-1", no context. */
 int	tls_exporter(struct tls *tls, uint8_t out[32]);
+/* The first byte the peer sent, -1 when none came: tells TLS from others also
+ * when the library took it. */
+int	tls_first_byte(const struct tls *tls);
 /* What failed last, for one log line. */
 const char *tls_error(const struct tls *tls);
 

@@ -34,7 +34,8 @@ words_of(const char *kind, uint8_t *out, size_t size)
 	} else if (strcmp(kind, "junk") == 0) {
 		n = size;
 		random_fill(out, n);
-		out[0] = 0x16;		/* looks like TLS at first */
+		out[0] = 0x16;		/* looks like TLS at first, */
+		out[1] = 0x00;		/* of no version that there is */
 	} else if (strcmp(kind, "later") == 0 ||
 	    strcmp(kind, "plaintext") == 0 || strcmp(kind, "long") == 0) {
 		proto_err_put(&b, kind[0] == 'p' ? PROTO_ERR_PLAINTEXT :
