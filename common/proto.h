@@ -58,6 +58,11 @@ enum proto_state {
 	X(AUTH_OK,	0x0004, PROTO_S, PROTO_ST_AUTH,  PROTO_PRELOGIN_MAX) \
 	X(ENROL,	0x0005, PROTO_C, PROTO_ST_AUTH,  PROTO_PRELOGIN_MAX) \
 	X(ENROL_OK,	0x0006, PROTO_S, PROTO_ST_AUTH,  PROTO_PRELOGIN_MAX) \
+	X(PAIR,		0x0007, PROTO_C, PROTO_ST_AUTH,  256)		\
+	X(PAIR_OK,	0x0008, PROTO_S, PROTO_ST_AUTH,  256)		\
+	X(PAIR_OPEN,	0x0009, PROTO_C, PROTO_ST_AUTH,  64)		\
+	X(PAIR_POLL,	0x000a, PROTO_C, PROTO_ST_AUTH,  64)		\
+	X(PAIR_STATE,	0x000b, PROTO_S, PROTO_ST_AUTH,  1536)		\
 	X(RUN_BEGIN,	0x0010, PROTO_C, PROTO_ST_OPEN,  64)		\
 	X(RUN_OK,	0x0011, PROTO_S, PROTO_ST_OPEN,  PROTO_SMALL_MAX) \
 	X(RUN_JOIN,	0x0012, PROTO_C, PROTO_ST_OPEN,  16)		\
@@ -70,6 +75,8 @@ enum proto_state {
 	X(COMMIT,	0x0019, PROTO_C, PROTO_ST_OPEN,  SNAPSHOT_CLIENT_MAX) \
 	X(COMMITTED,	0x001a, PROTO_S, PROTO_ST_OPEN,  512)		\
 	X(MISSING,	0x001b, PROTO_S, PROTO_ST_OPEN,  PROTO_SMALL_MAX) \
+	/* what the client says of its run; no answer */		\
+	X(REPORT,	0x001c, PROTO_C, PROTO_ST_OPEN,  256)		\
 	X(LIST,		0x0020, PROTO_C, PROTO_ST_OPEN,  64)		\
 	X(SNAPSHOT,	0x0021, PROTO_S, PROTO_ST_OPEN,  PROTO_SMALL_MAX) \
 	X(LIST_END,	0x0022, PROTO_S, PROTO_ST_OPEN,  16)		\
@@ -233,6 +240,82 @@ struct enrol_ok {
 };
 void	enrol_ok_put(struct wbuf *out, const struct enrol_ok *e);
 int	enrol_ok_parse(struct rbuf *in, struct enrol_ok *e);
+
+/*
+ * Pairing: a client without a token, a server without a name for it, and two
+ * people who compare a code.  The client commits to its nonce before it sees the
+ * server's, so that nobody in between can choose values that make two different
+ * codes alike (a hash commitment as in ZRTP, RFC 6189 4.4.1).
+ */
+#define PROTO_FEATURE_PAIR	0x01	/* of HELLO and HELLO_OK */
+#define PROTO_FEATURE_REPORT	0x02
+#define PROTO_PAIR_CODE_LEN	9	/* "1234-5678" */
+#define PROTO_PAIR_MS		600000	/* a pairing is forgotten after this */
+#define PROTO_PAIR_POLL_MS	3000	/* between two PAIR_POLL */
+
+struct pair {
+	uint8_t	commit[32];		/* pair_commit() */
+	uint8_t	client_key[ED25519_LEN];
+	char	name[64];		/* what the client calls itself */
+};
+void	pair_put(struct wbuf *out, const struct pair *p);
+int	pair_parse(struct rbuf *in, struct pair *p);
+struct pair_ok {
+	uint8_t	pairing[16];
+	uint8_t	nonce[32];		/* the server's */
+};
+void	pair_ok_put(struct wbuf *out, const struct pair_ok *p);
+int	pair_ok_parse(struct rbuf *in, struct pair_ok *p);
+/* PAIR_OPEN (on the same connection) and PAIR_POLL (on any later one): pairing
+ * 16, the client's nonce 32, by which it is known again. */
+struct pair_open {
+	uint8_t	pairing[16];
+	uint8_t	nonce[32];
+};
+void	pair_open_put(struct wbuf *out, const struct pair_open *p);
+int	pair_open_parse(struct rbuf *in, struct pair_open *p);
+enum pair_state {
+	PAIR_WAITING = 1,		/* for the administrator */
+	PAIR_ACCEPTED,			/* with the enrolment token */
+	PAIR_REFUSED,
+	PAIR_GONE,			/* unknown or forgotten */
+	PAIR_STATE_MAX
+};
+#define PROTO_TOKEN_MAX		1100
+struct pair_state_msg {
+	uint8_t	state;
+	char	token[PROTO_TOKEN_MAX];	/* PAIR_ACCEPTED, otherwise "" */
+};
+void	pair_state_put(struct wbuf *out, const struct pair_state_msg *p);
+int	pair_state_parse(struct rbuf *in, struct pair_state_msg *p);
+
+/* SHA-256("sg1 pair commit" | client nonce | client key) */
+int	pair_commit(const uint8_t nonce[32], const uint8_t key[ED25519_LEN],
+	    uint8_t commit[32]);
+/* Eight decimal digits of SHA-256("sg1 pair code" | client key | server identity
+ * key | SPKI SHA-256 of the TLS key 32 | client nonce | server nonce). */
+struct pair_code {
+	uint8_t	client_key[ED25519_LEN], identity[ED25519_LEN];
+	uint8_t	pin[SHA256_LEN];
+	uint8_t	client_nonce[32], server_nonce[32];
+};
+int	pair_code(const struct pair_code *c, char out[PROTO_PAIR_CODE_LEN + 1]);
+
+/* REPORT: once a run ends, however it does. */
+enum report_outcome {
+	REPORT_OK = 1,
+	REPORT_INCOMPLETE,		/* committed, some files are missing */
+	REPORT_FAILED,
+	REPORT_CANCELLED,
+	REPORT_OUTCOME_MAX
+};
+struct report {
+	uint8_t		run[16];
+	uint8_t		outcome;	/* enum report_outcome */
+	uint64_t	files, dirs, bytes, new_bytes, skipped, milliseconds;
+};
+void	report_put(struct wbuf *out, const struct report *r);
+int	report_parse(struct rbuf *in, struct report *r);
 
 /* A list of ids: count u16, ids. */
 struct ids {

@@ -39,7 +39,8 @@
 	X(TIMEOUT,	-30, "timed out")				\
 	X(OLDER,	-31, "older than what was seen before")		\
 	X(UNREACHABLE,	-32, "not reachable")				\
-	X(READONLY,	-33, "read-only")
+	X(READONLY,	-33, "read-only")				\
+	X(REFUSED,	-34, "connection refused")
 
 enum rc {
 #define X(name, value, text) RC_##name = (value),

@@ -3,6 +3,8 @@
 
 #include "privsep/roles.h"
 
+#define PROTO_PAIR_BODY_MAX 4352	/* a pre-login payload and what is beside it */
+
 /*
  * Every message that one of our processes sends another.  One list is the
  * source of the numbers, the names and the checks in chan_recv(): a message
@@ -15,8 +17,12 @@
  *
  * name, senders, receivers, descriptor (0 no, 1 yes, 2 maybe), largest body
  */
+#define R_DISCOVERY	(R(MCAST) | R(SCAN))
 #define R_SERVER_ROLES	(R(LOGGER) | R(LISTENER) | R(SESSION) | R(API) |	\
-	    R(KEYD) | R(AUTH) | R(STORE) | R(CONFPARSE))
+	    R(KEYD) | R(AUTH) | R(LOGIN) | R(STORE) | R(CATALOG) |	\
+	    R_DISCOVERY | R(DIALER) | R(PEER) | R(CONFPARSE))
+#define R_KEYD_USERS	(R(SESSION) | R(API) | R(AUTH) | R(STORE) |	\
+	    R(CATALOG) | R_DISCOVERY | R(PEER))
 #define R_CLIENT_ROLES	(R(ENGINE) | R(RESTORER) | R(RESOLVE) | R(NET))
 #define R_PARENTS	(R(MASTER) | R(COMMAND))
 #define R_ENGINES	(R(ENGINE) | R(RESTORER))
@@ -50,8 +56,9 @@
 	X(CONF_ERROR,	R(CONFPARSE), R_PARENTS, 0, 1200)		\
 									\
 	/* --- listener --- */						\
-	/* kind u8 (enum port_kind): a listening socket */		\
-	X(LISTEN,	R(MASTER), R(LISTENER), 1, 1)			\
+	/* kind u8 (enum port_kind): a listening socket; for the discovery	\
+	 * roles their UDP sockets and the one that tells of interfaces */ \
+	X(LISTEN,	R(MASTER), R(LISTENER) | R_DISCOVERY, 1, 1)	\
 	/* conf_put(): Access, Plaintext and Limits of it are used */	\
 	X(POLICY,	R(MASTER), R(LISTENER), 0, 65536)		\
 	/* conn u64, kind u8, verdict u8 (CONN_*), addr */		\
@@ -60,23 +67,30 @@
 	X(CONN_STATE,	R(MASTER), R(LISTENER), 0, 28)			\
 									\
 	/* --- keyd --- */						\
-	/* worker u32, use u8 (enum keyd_use), vault id16 */		\
-	X(KEYD_ADD,	R(MASTER), R(KEYD), 1, 21)			\
+	/* worker u32, role u8, use u8 (enum keyd_use), vault id16 */	\
+	X(KEYD_ADD,	R(MASTER), R(KEYD), 1, 22)			\
 	/* worker u32: its connection is clear text, so it may sign one hello */ \
 	X(KEYD_CLEAR,	R(MASTER), R(KEYD), 0, 4)			\
-	X(KEYD_INFO,	R(SESSION) | R(AUTH) | R(STORE), R(KEYD), 0, 0)	\
+	X(KEYD_INFO,	R_KEYD_USERS, R(KEYD), 0, 0)			\
 	/* identity public key 32, SPKI SHA-256 of the backup key 32,	\
-	 * backup certificate (DER) as blob16 */			\
-	X(KEYD_INFO_OK,	R(KEYD), R(SESSION) | R(AUTH) | R(STORE), 0, 4096) \
+	 * backup certificate (DER) as blob16, peer_binding_text() signed	\
+	 * by the identity key 64 */					\
+	X(KEYD_INFO_OK,	R(KEYD), R_KEYD_USERS, 0, 4096)			\
 	/* the whole text to be signed; keyd insists on the TLS 1.3	\
 	 * server CertificateVerify shape (RFC 8446 4.4.3) */		\
-	X(KEYD_TLS,	R(SESSION), R(KEYD), 0, 256)			\
+	X(KEYD_TLS,	R(SESSION) | R(API), R(KEYD), 0, 256)		\
 	/* hello_sign_text() */						\
 	X(KEYD_HELLO,	R(SESSION), R(KEYD), 0, 1024)			\
 	/* snapshot id 32, server part without signature 98 */		\
 	X(KEYD_RECEIPT,	R(STORE), R(KEYD), 0, 130)			\
+	/* a discovery packet without its signature (packet_sign_text()) */ \
+	X(KEYD_PACKET,	R_DISCOVERY, R(KEYD), 0, 512)			\
+	/* identity of the far end 32, nonce 32, exporter 32: keyd makes	\
+	 * peer_sign_text() of them and signs it, once */		\
+	X(KEYD_PEER,	R(PEER), R(KEYD), 0, 96)			\
 	/* the signature: DER for TLS, 64 bytes for the others */	\
-	X(KEYD_SIG,	R(KEYD), R(SESSION) | R(STORE), 0, 128)		\
+	X(KEYD_SIG,	R(KEYD), R(SESSION) | R(API) | R(STORE) |	\
+			R_DISCOVERY | R(PEER), 0, 128)			\
 									\
 	/* --- auth --- */						\
 	/* worker u32, role u8 */					\
@@ -85,17 +99,20 @@
 	X(AUTH_CONN,	R(MASTER), R(AUTH), 0, 33)			\
 	/* conf_put(): Advertise, ports, ID for tokens */		\
 	X(AUTH_CONF,	R(MASTER), R(AUTH), 0, 65536)			\
-	X(AUTH_NONCE,	R(SESSION), R(AUTH), 0, 0)			\
-	X(AUTH_NONCE_OK, R(AUTH), R(SESSION), 0, 32)			\
+	X(AUTH_NONCE,	R(SESSION) | R(API), R(AUTH), 0, 0)		\
+	X(AUTH_NONCE_OK, R(AUTH), R(SESSION) | R(API), 0, 32)		\
 	/* HELLO payload blob16, HELLO_OK payload blob16, exporter 32,	\
 	 * AUTH payload blob16 */					\
 	X(AUTH_LOGIN,	R(SESSION), R(AUTH), 0, 16384)			\
 	/* the same with the ENROL payload */				\
 	X(AUTH_ENROL,	R(SESSION), R(AUTH), 0, 16384)			\
+	/* type u16 (PROTO_PAIR*), exporter 32, payload blob16; answered	\
+	 * by AUTH_ANSWER with the payload of the answering frame */	\
+	X(AUTH_PAIR,	R(SESSION), R(AUTH), 0, PROTO_PAIR_BODY_MAX)	\
 	/* code u16 (0 or PROTO_ERR_*), text str; on success of ENROL	\
 	 * the ENROL_OK payload, of LOGIN: vault id16, instance id16,	\
 	 * rights u32, name str */					\
-	X(AUTH_ANSWER,	R(AUTH), R(SESSION), 0, 1024)			\
+	X(AUTH_ANSWER,	R(AUTH), R(SESSION), 0, 2048)			\
 	/* worker u32, conn u64, vault id16, instance id16, client id16, \
 	 * client key 32, rights u32, create u8, lock seconds u64, name 130 (NUL-padded) */ \
 	X(GRANT,	R(AUTH), R(MASTER), 0, 243)			\
@@ -107,12 +124,94 @@
 	X(CUT_OFF,	R(AUTH), R(MASTER), 0, 16)			\
 	/* op u8 (enum admin_op), account str, name str, host str,	\
 	 * seconds u32, id id16 (token, prefix length u8 before it),	\
-	 * user str (who asks, from SO_PEERCRED, for the log) */	\
+	 * right u8 (of a user or API token that is made or changed),	\
+	 * user str (who asks, from the kernel's credentials; used for the \
+	 * control socket alone, where nobody signs in) */		\
 	X(ADMIN,	R(API), R(AUTH), 0, 1024)			\
 	/* kind u8 (enum admin_row), then its fields; see server/auth/admin.h */ \
 	X(ADMIN_ROW,	R(AUTH), R(API), 0, 2048)			\
 	/* rc u8 (-RC_*), text str */					\
 	X(ADMIN_END,	R(AUTH), R(API), 0, 1024)			\
+									\
+	/* --- signing in (api to auth); each answered by AUTH_USER --- */ \
+	/* name str, password str, code of the second factor str */	\
+	X(AUTH_SIGNIN,	R(API), R(AUTH), 0, 2048)			\
+	/* kind u8 (enum bearer_kind), secret 32 */			\
+	X(AUTH_BEARER,	R(API), R(AUTH), 0, 33)				\
+	/* one-time secret 32, name str, new password str */		\
+	X(AUTH_SETUP,	R(API), R(AUTH), 0, 2048)			\
+	/* act u8 (enum self_act), old password str, new password str,	\
+	 * code str: of the signed-in user's own account */		\
+	X(AUTH_SELF,	R(API), R(AUTH), 0, 3072)			\
+	/* identity 32, exporter 32, signature 64: another installation; \
+	 * over peer_sign_text() with the nonce of AUTH_NONCE_OK */	\
+	X(AUTH_PEER,	R(API), R(AUTH), 0, 128)			\
+	/* rc u8 (-RC_*), text str; when 0: right u8 (enum right), user str, \
+	 * session secret 32 (SIGNIN and SETUP, otherwise zeros),	\
+	 * expires i64, secret text str (SELF: the new TOTP secret) */	\
+	X(AUTH_USER,	R(AUTH), R(API), 0, 1024)			\
+	/* request u32, what u8 (enum login_what), cost u8 (log2 N), r u8,	\
+	 * p u8, salt 16, hash 32, password str, TOTP secret blob16 (0 or	\
+	 * 20 bytes), TOTP code str, last step u64, now i64 (seconds) */ \
+	X(LOGIN_CHECK,	R(AUTH), R(LOGIN), 0, 4096)			\
+	/* request u32, ok u8, hash 32 (LOGIN_MAKE), TOTP step u64 */	\
+	X(LOGIN_RESULT,	R(LOGIN), R(AUTH), 0, 45)			\
+	/* worker u32, conn u64, right u8, identity 32 (a peer's), user	\
+	 * 64 (NUL-padded) */						\
+	X(API_GRANT,	R(AUTH), R(MASTER), 0, 109)			\
+	/* the channel to catalog that carries the right */		\
+	X(API_CHAN,	R(MASTER), R(API), 1, 0)			\
+									\
+	/* --- catalog --- */						\
+	/* worker u32, role u8, right u8, identity 32, addr, user 64, dial	\
+	 * u32 (a peer's task), vault id16 (a store's): a channel */	\
+	X(CATALOG_ADD,	R(MASTER), R(CATALOG), 1, 141)			\
+	/* conf_put() */						\
+	X(CATALOG_CONF,	R(MASTER), R(CATALOG) | R_DISCOVERY, 0, 65536)	\
+	/* what u8 (enum client_note), account str, name str, client id16, \
+	 * vault id16, state u8 (enum client_state), created i64, seen i64 */ \
+	X(CLIENT_NOTE,	R(AUTH), R(CATALOG), 0, 256)			\
+	/* who str, from str, act str, object str, rc u8 (-RC_*), detail str */ \
+	X(AUDIT,	R(AUTH) | R(MASTER), R(CATALOG), 0, 1024)	\
+	/* server/catalog/feed.h has the fields of these */		\
+	X(CAT_RUN,	R(STORE), R(CATALOG), 0, 512)			\
+	X(CAT_SNAPSHOT,	R(STORE), R(CATALOG), 0, 512)			\
+	X(CAT_REPORT,	R(STORE), R(CATALOG), 0, 1024)			\
+	X(CAT_SPACE,	R(STORE), R(CATALOG), 0, 64)			\
+	/* after u64 (vault sequence): tell of all snapshots behind it */ \
+	X(CAT_ASK,	R(CATALOG), R(STORE), 0, 8)			\
+	/* vault id16: start its store, so that it can be asked */	\
+	X(CAT_WAKE,	R(CATALOG), R(MASTER), 0, 16)			\
+	/* op u8 (enum cat_op), user str, then its arguments; see	\
+	 * server/catalog/query.h.  Answered by rows and CAT_END */	\
+	X(CAT_QUERY,	R(API), R(CATALOG), 0, 65536)			\
+	X(CAT_ROW,	R(CATALOG), R(API), 0, 4096)			\
+	/* rc u8 (-RC_*), text str */					\
+	X(CAT_END,	R(CATALOG), R(API), 0, 1024)			\
+	/* after CAT_OP_SUBSCRIBE: seq u64, time i64, name str, subject str, \
+	 * detail str */						\
+	X(CAT_EVENT,	R(CATALOG), R(API), 0, 1024)			\
+									\
+	/* --- discovery --- */						\
+	/* how u8 (enum peer_how), addr it came from, peer_info_put() */ \
+	X(PEER_SEEN,	R_DISCOVERY | R(PEER), R(CATALOG), 0, 512)	\
+	/* ask at once, not at the next interval */			\
+	X(DISCOVER,	R(CATALOG), R_DISCOVERY, 0, 0)			\
+	/* dial u32, purpose u8 (enum dial_purpose), how u8, addr,	\
+	 * GUI port u16 that was announced, identity 32, pin 32 (zeros:	\
+	 * first contact) */						\
+	X(DIAL,		R(CATALOG) | R(MASTER), R(MASTER) | R(DIALER), 0, 92) \
+	/* dial u32, rc u8 (-RC_*): with the socket when 0 */		\
+	X(DIALED,	R(DIALER) | R(MASTER), R(MASTER) | R(PEER), 2, 5) \
+	/* dial u32, rc u8: no peer process comes of it; for a probe all	\
+	 * that is to be known (RC_OK open, RC_REFUSED, RC_TIMEOUT) */	\
+	X(DIAL_END,	R(MASTER), R(CATALOG), 0, 5)			\
+	/* purpose u8, identity 32 (zeros: any), then the purpose's own; see \
+	 * server/discovery/task.h */					\
+	X(PEER_DO,	R(CATALOG), R(PEER), 0, 65536)			\
+	/* rc u8 (-RC_*), text str, identity 32 and pin 32 that were found, \
+	 * then the purpose's own: the last message */			\
+	X(PEER_END,	R(PEER), R(CATALOG), 0, 4096)			\
 									\
 	/* --- api and master --- */					\
 	X(STATUS,	R(API), R(MASTER), 0, 0)			\
@@ -204,6 +303,7 @@ enum port_kind {
 	PORT_MCAST_REQ,
 	PORT_MCAST_ANS,
 	PORT_SCAN,
+	PORT_NETLINK,		/* not a port: tells of interfaces */
 	PORT_KIND_MAX
 };
 
@@ -225,6 +325,8 @@ enum keyd_use {
 	KEYD_USE_TLS = 1,	/* one CertificateVerify (or one clear hello) */
 	KEYD_USE_RECEIPT,	/* receipts of the vault named */
 	KEYD_USE_INFO,		/* public parts only */
+	KEYD_USE_PACKET,	/* discovery packets of our own identity */
+	KEYD_USE_PEER,		/* one peer_sign_text() */
 };
 
 enum auth_event {
@@ -234,6 +336,54 @@ enum auth_event {
 	AUTH_EV_UNKNOWN,	/* unknown client or wrong key: same to the client */
 	AUTH_EV_DISABLED,
 	AUTH_EV_PROTOCOL,
+	AUTH_EV_PASSWORD,	/* unknown user, wrong password or code */
+	AUTH_EV_BEARER,		/* no such session or API token */
+	AUTH_EV_PAIR,		/* a pairing asked or polled: no failure */
+	AUTH_EV_MAX
+};
+
+/* What a console user, API token or peer may do; each includes those before. */
+enum right {
+	RIGHT_NONE = 0,
+	RIGHT_PEER,		/* another installation: exchange and probes */
+	RIGHT_VIEWER,
+	RIGHT_OPERATOR,
+	RIGHT_ADMIN,
+	RIGHT_MAX
+};
+
+enum bearer_kind { BEARER_SESSION = 1, BEARER_API };
+
+enum self_act {
+	SELF_PASSWORD = 1,	/* old and new password */
+	SELF_TOTP_BEGIN,	/* a new secret, not yet in force */
+	SELF_TOTP_CONFIRM,	/* code of that secret: from now on it is asked */
+	SELF_TOTP_OFF,		/* password and code */
+	SELF_SIGNOUT,
+};
+
+enum login_what { LOGIN_VERIFY = 1, LOGIN_MAKE, LOGIN_TOTP };
+
+enum client_note {
+	CLIENT_NOTE_ROW = 1,	/* new or changed */
+	CLIENT_NOTE_GONE,
+	CLIENT_NOTE_END,	/* of the whole list, sent on each new channel */
+};
+
+/* How a peer became known; the first that did counts. */
+enum peer_how {
+	PEER_BY_HAND = 1,
+	PEER_MCAST,
+	PEER_SCAN,
+	PEER_EXCHANGE,		/* another peer told of it */
+	PEER_CALLED,		/* it called us and proved its key */
+	PEER_HOW_MAX
+};
+
+enum dial_purpose {
+	DIAL_EXCHANGE = 1,	/* first contact and liveness, too */
+	DIAL_REACH,		/* ask the peer which of our ports it reaches */
+	DIAL_PROBE,		/* try one port, no peer process */
 };
 
 enum admin_op {
@@ -241,7 +391,17 @@ enum admin_op {
 	ADMIN_CLIENT_ADD, ADMIN_CLIENT_LIST, ADMIN_CLIENT_DISABLE,
 	ADMIN_CLIENT_ENABLE, ADMIN_CLIENT_RM,
 	ADMIN_TOKEN_ADD, ADMIN_TOKEN_LIST, ADMIN_TOKEN_REVOKE,
-	ADMIN_VAULT_LIST, ADMIN_OP_MAX
+	ADMIN_VAULT_LIST,
+	/* users: name, right.  ADD and RESET answer a one-time secret */
+	ADMIN_USER_ADD, ADMIN_USER_LIST, ADMIN_USER_RM, ADMIN_USER_RIGHT,
+	ADMIN_USER_RESET,
+	/* sessions: id is the first digits of the session's id */
+	ADMIN_SESSION_LIST, ADMIN_SESSION_REVOKE,
+	/* API tokens: name, right, seconds; ADD answers the secret */
+	ADMIN_API_ADD, ADMIN_API_LIST, ADMIN_API_REVOKE,
+	/* pairings: id; ACCEPT names account and client */
+	ADMIN_PAIR_LIST, ADMIN_PAIR_ACCEPT, ADMIN_PAIR_REFUSE,
+	ADMIN_OP_MAX
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -116,6 +117,48 @@ static const struct sbx_rule net_rules[] = {
 	BASE, CHANNELS,
 };
 
+/* the client end of TLS, on a connection that the dialer made */
+static const struct sbx_rule peer_rules[] = {
+	BASE, CHANNELS,
+};
+
+/* scrypt and TOTP: its one channel is to auth */
+static const struct sbx_rule login_rules[] = {
+	BASE, CHANNELS,
+};
+
+/* UDP sockets arrive bound; interfaces come and go, and groups with them */
+static const struct sbx_rule mcast_rules[] = {
+	BASE, CHANNELS,
+	CALL_2(setsockopt, 1, INT, IPPROTO_IP, 2, INT, IP_ADD_MEMBERSHIP,
+	    "an interface came"),
+	CALL_2(setsockopt, 1, INT, IPPROTO_IP, 2, INT, IP_DROP_MEMBERSHIP,
+	    "an interface is not private any more"),
+	CALL_2(setsockopt, 1, INT, IPPROTO_IPV6, 2, INT, IPV6_JOIN_GROUP,
+	    "an interface came"),
+	CALL_2(setsockopt, 1, INT, IPPROTO_IPV6, 2, INT, IPV6_LEAVE_GROUP,
+	    "an interface is not private any more"),
+};
+
+static const struct sbx_rule scan_rules[] = {
+	BASE, CHANNELS,
+};
+
+/* The only role of the server that may connect.  Addresses stand behind a
+ * pointer, where no filter looks: server/discovery/dialer.c judges them. */
+static const struct sbx_rule dialer_rules[] = {
+	MEMORY, LEAVE, CHANNELS,
+	CALL_3(socket, 0, INT, AF_INET, 1, INT,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 2, INT, 0,
+	    "a connection to a peer"),
+	CALL_3(socket, 0, INT, AF_INET6, 1, INT,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 2, INT, 0,
+	    "a connection to a peer"),
+	CALL(connect, "a connection to a peer"),
+	CALL_2(getsockopt, 1, INT, SOL_SOCKET, 2, INT, SO_ERROR,
+	    "did it come about"),
+};
+
 /* accepts and looks by poll, and never reads from a connection */
 static const struct sbx_rule listener_rules[] = {
 	MEMORY, LEAVE, CHANNELS,
@@ -146,28 +189,34 @@ static const struct sbx_rule confparse_rules[] = {
 #define O_ODD (O_PATH | O_DIRECT | (O_TMPFILE & ~O_DIRECTORY))
 
 /* SQLite with an exclusive lock, no mmap, a journal beside the database */
+#define SQLITE								\
+	CALL(read, "SQLite"),						\
+	CALL(pread64, "SQLite pages"),					\
+	CALL(pwrite64, "SQLite pages"),					\
+	CALL_HAS(openat, 2, O_NOFOLLOW | O_CLOEXEC | O_ODD,		\
+	    O_NOFOLLOW | O_CLOEXEC, "the database and its journal"),	\
+	CALL_HAS(openat, 2, INT & ~(uint64_t)O_DIRECTORY,		\
+	    O_RDONLY | O_CLOEXEC, "SQLite syncs the journal's directory"),	\
+	CALL(newfstatat, "SQLite"),					\
+	CALL(fstat, "stands for newfstatat in newer C libraries"),	\
+	CALL_IN(fcntl, 1, INT, F_GETLK, F_SETLK, F_GETFD, F_SETFD,	\
+	    "SQLite's locks"),						\
+	CALL_EQ(fcntl, 1, F_GETFL, "SQLite"),				\
+	CALL(fdatasync, "a commit"),					\
+	CALL(ftruncate, "the journal after a commit"),			\
+	CALL(unlink, "the journal after a commit"),			\
+	CALL(getcwd, "SQLite makes names absolute"),			\
+	CALL(geteuid, "SQLite looks who owns the journal"),		\
+	SOFT(fchown, EPERM, "the journal's owner is right already"),	\
+	SOFT(fchmod, EPERM, "the journal's mode is right already"),	\
+	SOFT(chmod, EPERM, "the journal's mode is right already")
+
 static const struct sbx_rule auth_rules[] = {
-	BASE, CHANNELS,
-	CALL(read, "SQLite"),
-	CALL(pread64, "SQLite pages"),
-	CALL(pwrite64, "SQLite pages"),
-	CALL_HAS(openat, 2, O_NOFOLLOW | O_CLOEXEC | O_ODD,
-	    O_NOFOLLOW | O_CLOEXEC, "the database and its journal"),
-	CALL_HAS(openat, 2, INT & ~(uint64_t)O_DIRECTORY,
-	    O_RDONLY | O_CLOEXEC, "SQLite syncs the journal's directory"),
-	CALL(newfstatat, "SQLite"),
-	CALL(fstat, "stands for newfstatat in newer C libraries"),
-	CALL_IN(fcntl, 1, INT, F_GETLK, F_SETLK, F_GETFD, F_SETFD,
-	    "SQLite's locks"),
-	CALL_EQ(fcntl, 1, F_GETFL, "SQLite"),
-	CALL(fdatasync, "a commit"),
-	CALL(ftruncate, "the journal after a commit"),
-	CALL(unlink, "the journal after a commit"),
-	CALL(getcwd, "SQLite makes names absolute"),
-	CALL(geteuid, "SQLite looks who owns the journal"),
-	SOFT(fchown, EPERM, "the journal's owner is right already"),
-	SOFT(fchmod, EPERM, "the journal's mode is right already"),
-	SOFT(chmod, EPERM, "the journal's mode is right already"),
+	BASE, CHANNELS, SQLITE,
+};
+
+static const struct sbx_rule catalog_rules[] = {
+	BASE, CHANNELS, SQLITE,
 };
 
 /*
@@ -363,7 +412,7 @@ static const struct sbx_rule master_rules[] = {
 	CALL(fstat, "the configuration at a reload"),
 	CALL(lseek, "passwd"),
 	CALL(unlink, "the control socket at the end"),
-	SOFT(socket, EACCES, "getpwnam asks nscd first"),
+	SOFT_HAS(socket, 0, INT, AF_UNIX, EACCES, "getpwnam asks nscd first"),
 };
 
 /* A dynamically linked program, up to its main(). */
@@ -499,6 +548,12 @@ static const struct sbx_profile profiles[ROLE_MAX] = {
 	[ROLE_KEYD]      = { RULES(keyd) },
 	[ROLE_AUTH]      = { RULES(auth), .files = SBX_FILES_ROOT, .writes = true },
 	[ROLE_STORE]     = { RULES(store), .files = SBX_FILES_ROOT, .writes = true },
+	[ROLE_LOGIN]     = { RULES(login) },
+	[ROLE_CATALOG]   = { RULES(catalog), .files = SBX_FILES_ROOT, .writes = true },
+	[ROLE_MCAST]     = { RULES(mcast) },
+	[ROLE_SCAN]      = { RULES(scan) },
+	[ROLE_DIALER]    = { RULES(dialer), .connects = true },
+	[ROLE_PEER]      = { RULES(peer) },
 	[ROLE_CONFPARSE] = { RULES(confparse) },
 	/*
 	 * The engine reads the whole tree and writes below directories that it
@@ -521,7 +576,8 @@ sandbox_profile(enum role role)
 
 static const enum role server_roles[] = {
 	ROLE_LOGGER, ROLE_LISTENER, ROLE_SESSION, ROLE_API, ROLE_KEYD,
-	ROLE_AUTH, ROLE_STORE, ROLE_CONFPARSE,
+	ROLE_AUTH, ROLE_LOGIN, ROLE_STORE, ROLE_CATALOG, ROLE_MCAST, ROLE_SCAN,
+	ROLE_DIALER, ROLE_PEER, ROLE_CONFPARSE,
 };
 
 static void

@@ -18,7 +18,13 @@
 	X(API,		5,  "api")					\
 	X(KEYD,		7,  "keyd")					\
 	X(AUTH,		8,  "auth")					\
+	X(LOGIN,	9,  "login")					\
 	X(STORE,	10, "store")					\
+	X(CATALOG,	11, "catalog")					\
+	X(MCAST,	12, "mcast")					\
+	X(SCAN,		13, "scan")					\
+	X(DIALER,	14, "dialer")					\
+	X(PEER,		15, "peer")					\
 	X(CONFPARSE,	16, "confparse")				\
 	X(ENGINE,	18, "engine")	/* backup */			\
 	X(RESOLVE,	19, "resolve")					\
@@ -39,6 +45,10 @@ enum role {
 /* The numeric range used where passwd has no _storegrid-* entries and
  * Users.Base is 0: base + role number. */
 #define ROLE_UID_BASE_DEFAULT	75300
+
+/* Channels that logger, keyd, auth and catalog hold, one per process: sessions
+ * and stores at their limits (MASTER_WORKERS_MAX), api workers, and the rest. */
+#define CHANNELS_MAX	1100
 
 enum role_root {
 	ROOT_EMPTY,		/* chroot into the empty directory Run/empty */

@@ -81,7 +81,7 @@ int	sandbox_master(const char **step);
  * the probe.  sandbox_tables() returns how many it stored (at most
  * SBX_TABLES_MAX).
  */
-#define SBX_TABLES_MAX 16
+#define SBX_TABLES_MAX 24
 
 struct sbx_table {
 	const struct sbx_rule	*rules;

@@ -19,7 +19,7 @@
  * writer's; escapes them, limits their rate, and writes them to descriptor 2.
  */
 #define LINES_PER_TURN	32
-#define SOURCES_MAX	960		/* channels; RLIMIT_NOFILE is 1,024 */
+#define SOURCES_MAX	CHANNELS_MAX
 #define OUT_MAX		4096
 #define BURST		100
 #define PER_SECOND	20

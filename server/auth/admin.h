@@ -21,6 +21,24 @@ enum admin_row {
 	ADMIN_ROW_VAULT,
 	/* the new token's text str, expires i64: shown once */
 	ADMIN_ROW_SECRET,
+	/* name str, right u8, state u8 (enum user_state), totp u8, created i64,
+	 * last sign-in i64, failures u32 */
+	ADMIN_ROW_USER,
+	/* session id16, user str, right u8, addr text str, created i64, seen i64,
+	 * expires i64 */
+	ADMIN_ROW_SESSION,
+	/* token id16, name str, right u8, created i64, seen i64, expires i64,
+	 * state u8 (0 open, 2 expired, 3 revoked) */
+	ADMIN_ROW_API,
+	/* pairing id16, what the client calls itself str, addr text str, code
+	 * str, asked i64, expires i64, state u8 (enum pair_state), client name
+	 * str ("ACCOUNT/NAME" once accepted) */
+	ADMIN_ROW_PAIR,
+};
+
+enum user_state {
+	USER_NEW = 0,		/* no password yet: its one-time secret is out */
+	USER_ACTIVE,
 };
 
 enum client_state {

@@ -9,7 +9,7 @@
 
 #include "common/num.h"
 #include "common/rc.h"
-#include "server/auth/sql.h"
+#include "server/sql.h"
 
 #define SCHEMA_VERSION	1
 
@@ -87,19 +87,6 @@ finish(struct db *db, int rc)
 
 /* --- opening --- */
 
-int
-db_prepare(void)
-{
-	uint8_t x;
-
-	if (sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) != SQLITE_OK ||
-	    sqlite3_initialize() != SQLITE_OK)
-		return RC_IO;
-	/* seeds itself from /dev/urandom, which the new root has not */
-	sqlite3_randomness(sizeof(x), &x);
-	return RC_OK;
-}
-
 static int
 make_schema(struct db *db)
 {
@@ -128,31 +115,14 @@ make_schema(struct db *db)
 int
 db_open(struct db **out, const char *path)
 {
-	static const char *const pragmas[] = {
-		"PRAGMA locking_mode = EXCLUSIVE",
-		"PRAGMA temp_store = MEMORY",
-		"PRAGMA mmap_size = 0",
-		"PRAGMA trusted_schema = OFF",
-		"PRAGMA cell_size_check = ON",
-		"PRAGMA foreign_keys = ON",
-		"PRAGMA journal_mode = WAL",
-		"PRAGMA synchronous = FULL",
-		"PRAGMA secure_delete = ON",
-	};
 	struct db *db = calloc(1, sizeof(*db));
-	int code, rc = RC_OK;
+	int rc;
 
 	*out = db;
 	if (db == NULL)
 		return RC_NOMEM;
-	code = sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
-	if (code != SQLITE_OK)
-		return sql_rc(code);
-	sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	for (size_t i = 0; i < NITEMS(pragmas); i++)
-		if ((rc = sql_run(db->sql, pragmas[i], "")) != RC_OK)
-			return rc;
+	if ((rc = sql_open(&db->sql, path)) != RC_OK)
+		return rc;
 	return make_schema(db);
 }
 

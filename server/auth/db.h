@@ -65,8 +65,6 @@ struct db;
 
 bool	db_name_ok(const char *name);
 
-/* Before the root directory is changed: what SQLite reads from outside. */
-int	db_prepare(void);
 /* Opens or makes it, with every file that it will ever need. */
 int	db_open(struct db **out, const char *path);
 void	db_close(struct db *db);

@@ -16,6 +16,7 @@
 #include "server/auth/auth.h"
 #include "server/auth/worker.h"
 #include "server/relog.h"
+#include "server/sql.h"
 
 /*
  * sg-auth: who may use which vault.  It makes the challenges, checks the
@@ -23,7 +24,7 @@
  */
 #define FD_KEYD		5
 #define KEYD_MS		30000
-#define WORKERS_MAX	960
+#define WORKERS_MAX	CHANNELS_MAX
 
 struct auth_role {
 	struct role_env		 env;
@@ -509,7 +510,7 @@ main(void)
 		fatal("START: %s", rc_str(rc));
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG |
 	    OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL) != 1 ||
-	    db_prepare() != RC_OK)
+	    sql_prepare() != RC_OK)
 		fatal("libraries do not start");
 	ask_keyd();
 	role_drop(&self.env);

@@ -10,6 +10,9 @@
 
 #include "common/io.h"
 #include "common/log.h"
+#include "common/num.h"
+#include "common/packet.h"
+#include "common/peerinfo.h"
 #include "common/proto.h"
 #include "common/rc.h"
 #include "common/snapshot.h"
@@ -18,6 +21,8 @@
 #define RECEIPT_BURST	400		/* receipts of one channel at once */
 #define RECEIPT_RATE	100		/* ... and a second */
 #define RECEIPT_BODY	(SNAPSHOT_SERVER_LEN - ED25519_SIG_LEN)
+#define PACKET_BURST	40		/* packets of one channel at once */
+#define PACKET_RATE	20		/* ... and a second */
 #define SIG_MAX		128
 
 struct client {
@@ -27,12 +32,13 @@ struct client {
 	uint8_t		 vault[16];
 	bool		 clear;		/* may have one hello signed instead */
 	unsigned	 infos;
-	uint64_t	 tokens;	/* of receipts, in thousandths */
+	uint64_t	 tokens;	/* of its rate, in thousandths */
 	uint64_t	 filled;	/* io_now_ms() of the last refill */
 };
 
 struct keyd {
 	const struct keys	*keys;
+	uint8_t			 binding[ED25519_SIG_LEN];
 	struct client		 clients[KEYD_CLIENTS_MAX];
 	size_t			 n;
 	struct pollfd		 poll[KEYD_CLIENTS_MAX + 1];
@@ -43,9 +49,18 @@ struct keyd *
 keyd_new(const struct keys *keys)
 {
 	struct keyd *k = calloc(1, sizeof(*k));
+	struct wbuf text = WBUF_INIT(64);
 
-	if (k != NULL)
-		k->keys = keys;
+	if (k == NULL)
+		return NULL;
+	k->keys = keys;
+	peer_binding_text(&text, keys_spki(keys));
+	if (wbuf_rc(&text) != RC_OK || keys_sign_identity(keys, text.data,
+	    text.len, k->binding) != RC_OK) {
+		free(k);
+		k = NULL;
+	}
+	wbuf_free(&text);
 	return k;
 }
 
@@ -130,6 +145,7 @@ on_info(struct keyd *k, struct client *cl, struct msg *m)
 	wbuf_bytes(&b, keys_identity(k->keys), ED25519_LEN);
 	wbuf_bytes(&b, keys_spki(k->keys), SHA256_LEN);
 	wbuf_blob16(&b, cert, n);
+	wbuf_bytes(&b, k->binding, sizeof(k->binding));
 	rc = chan_send(cl->c, MSG_KEYD_INFO_OK, &b, -1);
 	wbuf_free(&b);
 	return rc == RC_AGAIN ? RC_LIMIT : rc;
@@ -199,6 +215,74 @@ on_receipt(struct keyd *k, struct client *cl, struct msg *m)
 	return send_sig(cl, sig, sizeof(sig));
 }
 
+/* The signature of what begins with `domain`. */
+static int
+sign_text(struct keyd *k, struct client *cl, const struct wbuf *text)
+{
+	uint8_t sig[ED25519_SIG_LEN];
+	int rc;
+
+	if ((rc = wbuf_rc(text)) != RC_OK ||
+	    (rc = keys_sign_identity(k->keys, text->data, text->len, sig)) !=
+	    RC_OK)
+		return rc;
+	return send_sig(cl, sig, sizeof(sig));
+}
+
+int
+keyd_check_packet(const uint8_t *p, size_t n,
+    const uint8_t identity[ED25519_LEN])
+{
+	static const uint8_t magic[] = { 'S', 'G', 'D', '1' };
+
+	if (n < PACKET_HEAD_LEN || n > PACKET_REQUEST_LEN - ED25519_SIG_LEN ||
+	    memcmp(p, magic, sizeof(magic)) != 0 || p[6] != 0 || p[7] != 0)
+		return RC_PROTO;
+	return memcmp(p + PACKET_IDENTITY_AT, identity, ED25519_LEN) == 0 ?
+	    RC_OK : RC_PROTO;
+}
+
+static int
+on_packet(struct keyd *k, struct client *cl, struct msg *m)
+{
+	struct wbuf text = WBUF_INIT(1024);
+	int rc;
+
+	if (cl->use != KEYD_USE_PACKET)
+		return RC_DENIED;
+	if ((rc = keyd_check_packet(m->body.p, m->body.left,
+	    keys_identity(k->keys))) != RC_OK)
+		return rc;
+	wbuf_bytes(&text, PACKET_DOMAIN, sizeof(PACKET_DOMAIN) - 1);
+	wbuf_bytes(&text, m->body.p, m->body.left);
+	cl->tokens -= 1000;		/* there was one, or we had not read */
+	rc = sign_text(k, cl, &text);
+	wbuf_free(&text);
+	return rc;
+}
+
+/* Who signs stands in the text, so it is never another's proof.  RC_EOF after
+ * the one signature: the channel is closed. */
+static int
+on_peer(struct keyd *k, struct client *cl, struct msg *m)
+{
+	uint8_t far[ED25519_LEN], nonce[32], exporter[32];
+	struct wbuf text = WBUF_INIT(256);
+	int rc;
+
+	if (cl->use != KEYD_USE_PEER)
+		return RC_DENIED;
+	if ((rc = rbuf_bytes(&m->body, far, sizeof(far))) != RC_OK ||
+	    (rc = rbuf_bytes(&m->body, nonce, sizeof(nonce))) != RC_OK ||
+	    (rc = rbuf_bytes(&m->body, exporter, sizeof(exporter))) != RC_OK ||
+	    (rc = rbuf_end(&m->body)) != RC_OK)
+		return rc;
+	peer_sign_text(&text, keys_identity(k->keys), far, nonce, exporter);
+	rc = sign_text(k, cl, &text);
+	wbuf_free(&text);
+	return rc == RC_OK ? RC_EOF : rc;
+}
+
 static int
 on_client(struct keyd *k, struct client *cl)
 {
@@ -216,6 +300,10 @@ on_client(struct keyd *k, struct client *cl)
 		return on_hello(k, cl, &m);
 	case MSG_KEYD_RECEIPT:
 		return on_receipt(k, cl, &m);
+	case MSG_KEYD_PACKET:
+		return on_packet(k, cl, &m);
+	case MSG_KEYD_PEER:
+		return on_peer(k, cl, &m);
 	default:
 		return RC_STATE;
 	}
@@ -230,42 +318,66 @@ drop_client(struct keyd *k, size_t i)
 
 /* --- the master --- */
 
-static enum role
-role_of(enum keyd_use use)
+/* How much of it one channel may have; zeros: no limit of its own. */
+struct rate {
+	unsigned	burst, per_second;
+};
+
+static const struct rate *
+rate_of(enum keyd_use use)
 {
-	switch (use) {
-	case KEYD_USE_TLS:
-		return ROLE_SESSION;
-	case KEYD_USE_RECEIPT:
-		return ROLE_STORE;
-	case KEYD_USE_INFO:
-		return ROLE_AUTH;
-	}
-	return ROLE_NONE;
+	static const struct rate receipts = { RECEIPT_BURST, RECEIPT_RATE },
+	    packets = { PACKET_BURST, PACKET_RATE }, none = { 0, 0 };
+
+	return use == KEYD_USE_RECEIPT ? &receipts :
+	    use == KEYD_USE_PACKET ? &packets : &none;
+}
+
+/* Which use a role's channel may have. */
+static bool
+use_fits(enum role role, enum keyd_use use)
+{
+	static const struct {
+		enum keyd_use	use;
+		uint32_t	roles;
+	} fits[] = {
+		{ KEYD_USE_TLS, R(SESSION) | R(API) },
+		{ KEYD_USE_RECEIPT, R(STORE) },
+		{ KEYD_USE_INFO, R(AUTH) | R(CATALOG) },
+		{ KEYD_USE_PACKET, R(MCAST) | R(SCAN) },
+		{ KEYD_USE_PEER, R(PEER) },
+	};
+
+	for (size_t i = 0; i < NITEMS(fits); i++)
+		if (fits[i].use == use)
+			return role < ROLE_MAX && (fits[i].roles & 1u << role);
+	return false;
 }
 
 static int
 on_add(struct keyd *k, struct chan *master, struct msg *m)
 {
-	struct client cl = { .tokens = RECEIPT_BURST * 1000u };
-	uint8_t use;
+	struct client cl = { 0 };
+	uint8_t role, use;
 	int rc;
 
 	if ((rc = rbuf_u32(&m->body, &cl.worker)) != RC_OK ||
+	    (rc = rbuf_u8(&m->body, &role)) != RC_OK ||
 	    (rc = rbuf_u8(&m->body, &use)) != RC_OK ||
 	    (rc = rbuf_bytes(&m->body, cl.vault, sizeof(cl.vault))) != RC_OK ||
 	    (rc = rbuf_end(&m->body)) != RC_OK)
 		return rc;
 	cl.use = (enum keyd_use)use;
-	if (role_of(cl.use) == ROLE_NONE)
+	if (!use_fits((enum role)role, cl.use))
 		return RC_RANGE;
+	cl.tokens = rate_of(cl.use)->burst * 1000u;
 	if (k->n == KEYD_CLIENTS_MAX) {
 		/* closing it tells the worker; the master replaces it */
 		log_err("more than %d channels: worker %u gets none",
 		    KEYD_CLIENTS_MAX, cl.worker);
 		return RC_OK;
 	}
-	cl.c = chan_new(msg_take_fd(master, m), ROLE_KEYD, role_of(cl.use));
+	cl.c = chan_new(msg_take_fd(master, m), ROLE_KEYD, (enum role)role);
 	if (cl.c == NULL)
 		return RC_NOMEM;
 	chan_set_nonblock(cl.c);
@@ -327,18 +439,21 @@ drain_master(struct keyd *k, struct chan *master,
 
 /* --- the loop --- */
 
-/* Milliseconds until this channel may have a receipt again; 0 now. */
+/* Milliseconds until this channel may have another signature; 0 now. */
 static int
-receipt_wait(struct client *cl, uint64_t now)
+rate_wait(struct client *cl, uint64_t now)
 {
-	const uint64_t full = RECEIPT_BURST * 1000u;
-	uint64_t more = (now - cl->filled) * RECEIPT_RATE;
+	const struct rate *rate = rate_of(cl->use);
+	const uint64_t full = rate->burst * 1000u;
+	uint64_t more = (now - cl->filled) * rate->per_second;
 
+	if (rate->per_second == 0)
+		return 0;
 	cl->tokens = more >= full - cl->tokens ? full : cl->tokens + more;
 	cl->filled = now;
-	if (cl->use != KEYD_USE_RECEIPT || cl->tokens >= 1000)
+	if (cl->tokens >= 1000)
 		return 0;
-	return 1 + (int)((1000 - cl->tokens) / RECEIPT_RATE);
+	return 1 + (int)((1000 - cl->tokens) / rate->per_second);
 }
 
 /* A channel over its rate is not read: its owner waits, nobody else does. */
@@ -349,7 +464,7 @@ set_poll(struct keyd *k, struct chan *master, int *timeout)
 	int wait;
 
 	for (size_t i = 0; i < k->n; i++) {
-		wait = receipt_wait(&k->clients[i], now);
+		wait = rate_wait(&k->clients[i], now);
 		k->poll[i] = (struct pollfd){
 			.fd = wait == 0 ? chan_fd(k->clients[i].c) : -1,
 			.events = POLLIN

@@ -14,12 +14,14 @@
  *		where the master said that clear text may be spoken there, one
  *		hello; then the channel is closed
  *	RECEIPT	receipts of the vault that the master named, at a limited rate
+ *	PACKET	discovery packets that name our identity, at a limited rate
+ *	PEER	one peer_sign_text(); then the channel is closed
  *	INFO	nothing
  *
  * Every text is built here from parsed fields or checked byte by byte; nothing
  * else is ever signed.
  */
-#define KEYD_CLIENTS_MAX	960
+#define KEYD_CLIENTS_MAX	CHANNELS_MAX
 
 struct keyd;
 
@@ -39,6 +41,10 @@ int	keyd_turn(struct keyd *k, struct chan *master, int timeout_ms,
 int	keyd_check_tls(const uint8_t *p, size_t n);
 /* RC_OK when this is hello_sign_text() with this identity and no signature. */
 int	keyd_check_hello(const uint8_t *p, size_t n,
+	    const uint8_t identity[ED25519_LEN]);
+
+/* RC_OK when this is a discovery packet of this identity, unsigned. */
+int	keyd_check_packet(const uint8_t *p, size_t n,
 	    const uint8_t identity[ED25519_LEN]);
 
 #endif

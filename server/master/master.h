@@ -26,7 +26,7 @@
 
 #define MASTER_API_IDLE		2
 #define MASTER_API_MAX		16
-#define MASTER_WORKERS_MAX	900	/* sessions and stores, see KEYD_CLIENTS_MAX */
+#define MASTER_WORKERS_MAX	900	/* sessions and stores, see CHANNELS_MAX */
 #define MASTER_WAITING_MAX	256	/* connections waiting for a worker */
 #define MASTER_WAITING_MS	10000
 #define MASTER_PENDING_MAX	64	/* grants waiting for one store */

@@ -346,6 +346,7 @@ hand_far_ends(struct proc *p, const struct far *far)
 	}
 	if (rc == RC_OK && far->keyd != -1) {
 		wbuf_u32(&body, p->worker);
+		wbuf_u8(&body, (uint8_t)p->role);
 		wbuf_u8(&body, (uint8_t)keyd_use(p->role));
 		if (p->vault != NULL)
 			wbuf_bytes(&body, p->vault->id, 16);

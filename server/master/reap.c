@@ -148,6 +148,7 @@ new_chan(struct proc *p, enum role far)
 		proc_send(svc_proc(m, far), MSG_LOG_ADD, &body, fds[1]);
 	} else {
 		wbuf_u32(&body, p->worker);
+		wbuf_u8(&body, (uint8_t)p->role);
 		wbuf_u8(&body, p->role == ROLE_STORE ? KEYD_USE_RECEIPT :
 		    KEYD_USE_INFO);
 		if (p->vault != NULL)

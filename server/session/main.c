@@ -152,6 +152,7 @@ get_keys(struct session *s)
 	    (rc = rbuf_bytes(&m.body, s->identity, ED25519_LEN)) != RC_OK ||
 	    (rc = rbuf_bytes(&m.body, spki, sizeof(spki))) != RC_OK ||
 	    (rc = rbuf_blob16(&m.body, &cert, &n, CERT_MAX)) != RC_OK ||
+	    (rc = rbuf_skip(&m.body, ED25519_SIG_LEN)) != RC_OK ||
 	    (rc = rbuf_end(&m.body)) != RC_OK)
 		fatal("keyd: %s", rc_str(rc));
 	if ((rc = tls_server_ctx(&s->ctx, cert, n, sign_tls, s)) != RC_OK)

@@ -49,7 +49,8 @@ enum gate { NATIVE, X32, I386, GATES };
 
 static const enum role roles[] = {
 	ROLE_LOGGER, ROLE_LISTENER, ROLE_SESSION, ROLE_API, ROLE_KEYD,
-	ROLE_AUTH, ROLE_STORE, ROLE_CONFPARSE, ROLE_ENGINE, ROLE_RESTORER,
+	ROLE_AUTH, ROLE_LOGIN, ROLE_STORE, ROLE_CATALOG, ROLE_MCAST, ROLE_SCAN,
+	ROLE_DIALER, ROLE_PEER, ROLE_CONFPARSE, ROLE_ENGINE, ROLE_RESTORER,
 	ROLE_RESOLVE, ROLE_NET, ROLE_MASTER,
 };
 
@@ -423,6 +424,10 @@ never(enum role role, const struct sbx_table *t, size_t nt)
 	size_t i, j, k;
 
 	for (i = 0; i < NITEMS(names); i++) {
+		/* the one role of the server that goes out */
+		if (role == ROLE_DIALER && (strcmp(names[i], "socket") == 0 ||
+		    strcmp(names[i], "connect") == 0))
+			continue;
 		for (j = 0; j < nt; j++) {
 			for (k = 0; k < t[j].n; k++) {
 				if (strcmp(t[j].rules[k].name, names[i]) == 0 &&

@@ -15,6 +15,7 @@
 #include "common/num.h"
 #include "common/rc.h"
 #include "common/token.h"
+#include "server/sql.h"
 
 #define NOW	1000000
 
@@ -549,7 +550,7 @@ main(void)
 		cmocka_unit_test(names_are_of_few_letters),
 	};
 
-	if (db_prepare() != RC_OK)
+	if (sql_prepare() != RC_OK)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

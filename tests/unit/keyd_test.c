@@ -83,6 +83,7 @@ join(struct bench *b, enum keyd_use use, enum role role)
 
 	assert_int_equal(chan_pair(ch), RC_OK);
 	wbuf_u32(&w, WORKER);
+	wbuf_u8(&w, (uint8_t)(use == KEYD_USE_INFO ? ROLE_AUTH : role));
 	wbuf_u8(&w, (uint8_t)use);
 	wbuf_bytes(&w, b->vault, sizeof(b->vault));
 	assert_int_equal(chan_send(b->master, MSG_KEYD_ADD, &w, ch[1]), RC_OK);
@@ -310,13 +311,13 @@ no_channel_has_two_uses(void **state)
 	uint8_t body[130] = { 0 }, sig[128], text[256];
 	size_t n, len;
 
-	/* a session cannot even send it, and a store gets no hello */
-	join(b, KEYD_USE_TLS, ROLE_STORE);
-	assert_int_not_equal(ask(b, MSG_KEYD_RECEIPT, body, sizeof(body), sig,
+	/* whose messages they are, the role decides; the use is its own check */
+	join(b, KEYD_USE_RECEIPT, ROLE_STORE);
+	assert_int_not_equal(ask(b, MSG_KEYD_HELLO, body, sizeof(body), sig,
 	    &len), RC_OK);
-	join(b, KEYD_USE_RECEIPT, ROLE_SESSION);
+	join(b, KEYD_USE_TLS, ROLE_API);
 	n = verify_text(text, 32);
-	assert_int_not_equal(ask(b, MSG_KEYD_TLS, text, n, sig, &len), RC_OK);
+	assert_int_equal(ask(b, MSG_KEYD_TLS, text, n, sig, &len), RC_OK);
 	join(b, KEYD_USE_INFO, ROLE_SESSION);
 	assert_int_not_equal(ask(b, MSG_KEYD_TLS, text, n, sig, &len), RC_OK);
 }

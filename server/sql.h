@@ -1,5 +1,5 @@
-#ifndef SERVER_AUTH_SQL_H
-#define SERVER_AUTH_SQL_H
+#ifndef SERVER_SQL_H
+#define SERVER_SQL_H
 
 #include <stddef.h>
 
@@ -10,6 +10,14 @@
  * 'B' 32 bytes; what is bound must live until the statement is done.
  */
 
+/* Before the root directory is changed: what SQLite reads from outside. */
+int	sql_prepare(void);
+/*
+ * Open or make a database of this process alone: exclusive lock, WAL, every
+ * commit on stable storage, no mmap, deleted rows overwritten.  *db is the
+ * caller's to close whatever is returned.
+ */
+int	sql_open(sqlite3 **db, const char *path);
 /* RC_* for a result code of SQLite; RC_EXISTS for a constraint. */
 int	sql_rc(int code);
 /* A statement without rows. */

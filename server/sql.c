@@ -1,13 +1,55 @@
 #include "config.h"
 
-#include "server/auth/sql.h"
+#include "server/sql.h"
 
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/num.h"
 #include "common/rc.h"
+
+int
+sql_prepare(void)
+{
+	uint8_t x;
+
+	if (sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) != SQLITE_OK ||
+	    sqlite3_initialize() != SQLITE_OK)
+		return RC_IO;
+	/* seeds itself from /dev/urandom, which the new root has not */
+	sqlite3_randomness(sizeof(x), &x);
+	return RC_OK;
+}
+
+int
+sql_open(sqlite3 **db, const char *path)
+{
+	static const char *const pragmas[] = {
+		"PRAGMA locking_mode = EXCLUSIVE",
+		"PRAGMA temp_store = MEMORY",
+		"PRAGMA mmap_size = 0",
+		"PRAGMA trusted_schema = OFF",
+		"PRAGMA cell_size_check = ON",
+		"PRAGMA foreign_keys = ON",
+		"PRAGMA journal_mode = WAL",
+		"PRAGMA synchronous = FULL",
+		"PRAGMA secure_delete = ON",
+	};
+	int code, rc;
+
+	*db = NULL;
+	code = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE |
+	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
+	if (code != SQLITE_OK)
+		return sql_rc(code);
+	sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	for (size_t i = 0; i < NITEMS(pragmas); i++)
+		if ((rc = sql_run(*db, pragmas[i], "")) != RC_OK)
+			return rc;
+	return RC_OK;
+}
 
 int
 sql_rc(int code)
