@@ -31,7 +31,7 @@ struct net {
 	struct role_env	 env;
 	struct chan	*engine;
 	int		 fd;
-	bool		 use_tls;
+	uint8_t		 how;		/* enum net_tls */
 	struct tls_ctx	*ctx;
 	struct tls	*tls;
 	void		*ring;
@@ -52,11 +52,16 @@ say_failed(struct net *n, int rc, const char *text)
 static int
 say_up(struct net *n, const uint8_t exporter[32])
 {
-	struct wbuf body = WBUF_INIT(32);
-	int rc;
+	struct wbuf body = WBUF_INIT(64);
+	uint8_t spki[32];
+	int rc = RC_OK;
 
 	wbuf_bytes(&body, exporter, 32);
-	rc = chan_send(n->engine, MSG_NET_UP, &body, -1);
+	if (n->how == NET_TLS_ANY &&
+	    (rc = tls_peer_spki(n->tls, spki)) == RC_OK)
+		wbuf_bytes(&body, spki, sizeof(spki));
+	if (rc == RC_OK)
+		rc = chan_send(n->engine, MSG_NET_UP, &body, -1);
 	wbuf_free(&body);
 	return rc;
 }
@@ -269,17 +274,18 @@ carry(struct net *n)
 static void
 take_orders(struct net *n)
 {
-	uint8_t tls, pin[32];
+	uint8_t pin[32];
 	struct msg m;
 	int rc;
 
 	if ((rc = chan_expect(n->env.parent, MSG_NET_OPEN, &m, ORDER_MS)) !=
-	    RC_OK || (rc = rbuf_u8(&m.body, &tls)) != RC_OK ||
+	    RC_OK || (rc = rbuf_u8(&m.body, &n->how)) != RC_OK ||
 	    (rc = rbuf_bytes(&m.body, pin, sizeof(pin))) != RC_OK ||
 	    (rc = rbuf_end(&m.body)) != RC_OK)
 		fatal("NET_OPEN: %s", rc_str(rc));
+	if (n->how >= NET_TLS_MAX)
+		fatal("NET_OPEN: %s", rc_str(RC_RANGE));
 	n->fd = msg_take_fd(n->env.parent, &m);
-	n->use_tls = tls != 0;
 	if ((rc = chan_expect(n->env.parent, MSG_NET_LINK, &m, ORDER_MS)) !=
 	    RC_OK)
 		fatal("NET_LINK: %s", rc_str(rc));
@@ -287,7 +293,9 @@ take_orders(struct net *n)
 	    ROLE_ENGINE);
 	if (n->engine == NULL)
 		fatal("NET_LINK: %s", rc_str(RC_NOMEM));
-	if (n->use_tls && (rc = tls_client_ctx(&n->ctx, pin)) != RC_OK)
+	rc = n->how == NET_TLS_ANY ? tls_client_ctx_any(&n->ctx) :
+	    n->how == NET_TLS ? tls_client_ctx(&n->ctx, pin) : RC_OK;
+	if (rc != RC_OK)
 		fatal("TLS: %s", rc_str(rc));
 }
 
@@ -305,9 +313,10 @@ main(void)
 	role_drop(&n.env);
 	role_enter(&n.env);
 
-	if (n.use_tls && handshake(&n) != RC_OK)
+	if (n.how != NET_CLEAR && handshake(&n) != RC_OK)
 		return 0;
-	if (n.use_tls && (rc = tls_exporter(n.tls, exporter)) != RC_OK) {
+	if (n.how != NET_CLEAR &&
+	    (rc = tls_exporter(n.tls, exporter)) != RC_OK) {
 		say_failed(&n, rc, "TLS has no exporter");
 		return 0;
 	}

@@ -63,11 +63,11 @@ const struct conf_key conf_keys[] = {
 	LIST("Access.Web", access_web, true, ADDRESSES),
 	LIST("Plaintext.AllowFrom", plaintext_from, true, ADDRESSES),
 	BOOL("Plaintext.Client", plaintext_client, true),
-	BOOL("Discovery.Multicast.Enabled", mcast_enabled, true),
+	BOOL("Discovery.Multicast.Enabled", mcast_enabled, false),
 	INT("Discovery.Multicast.Interval", mcast_interval, 5, 86400, true,
 	    "seconds, 5 to 86400"),
-	BOOL("Discovery.UDPScan.Enabled", scan_enabled, true),
-	BOOL("Discovery.UDPScan.Answer", scan_answer, true),
+	BOOL("Discovery.UDPScan.Enabled", scan_enabled, false),
+	BOOL("Discovery.UDPScan.Answer", scan_answer, false),
 	INT("Discovery.UDPScan.Interval", scan_interval, 5, 86400, true,
 	    "seconds, 5 to 86400"),
 	BOOL("Discovery.TCP.Enabled", exchange_enabled, true),
@@ -119,6 +119,12 @@ _Static_assert(AT(port_mcast_ans) == AT(port_mcast_req) + sizeof(uint16_t),
  * may refuse uname(2), conf_finish() behind it.
  */
 static char host_name[64];
+
+bool
+conf_serves(const struct conf *c)
+{
+	return c->mode != CONF_MODE_CLIENT;
+}
 
 static void
 set_string(char *to, size_t size, const char *s)

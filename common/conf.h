@@ -64,6 +64,8 @@ struct conf {
 	uint64_t	 reserve_bytes;			/* disk that uploads may not touch */
 };
 
+/* Is this a server for others' backups? */
+bool	conf_serves(const struct conf *c);
 void	conf_defaults(struct conf *c);
 /* Fill in what depends on other keys (Vaults, Advertise, ID). */
 void	conf_finish(struct conf *c);

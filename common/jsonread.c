@@ -7,6 +7,7 @@
 
 #include "common/json.h"
 #include "common/rc.h"
+#include "common/secret.h"
 
 struct json_doc {
 	struct json_value	*v;		/* [0] unused, [1] the root */
@@ -18,7 +19,7 @@ struct json_doc {
 struct parser {
 	const unsigned char	*p, *end;
 	struct json_doc		*doc;
-	int			 depth;
+	int			 depth, max_depth;
 };
 
 static int parse_value(struct parser *ps, size_t *index);
@@ -276,7 +277,7 @@ parse_value(struct parser *ps, size_t *index)
 	skip_space(ps);
 	if (ps->p == ps->end)
 		return RC_PROTO;
-	if (d->n == d->max || ps->depth == JSON_DEPTH_MAX)
+	if (d->n == d->max || ps->depth == ps->max_depth)
 		return RC_LIMIT;
 	*index = ++d->n;
 	v = &d->v[*index];
@@ -306,6 +307,13 @@ int
 json_parse(const char *text, size_t len, size_t max_values,
     struct json_doc **doc)
 {
+	return json_parse_deep(text, len, max_values, JSON_DEPTH_MAX, doc);
+}
+
+int
+json_parse_deep(const char *text, size_t len, size_t max_values, int depth,
+    struct json_doc **doc)
+{
 	struct parser ps = { 0 };
 	struct json_doc *d;
 	size_t root;
@@ -328,6 +336,7 @@ json_parse(const char *text, size_t len, size_t max_values,
 	ps.p = (const unsigned char *)text;
 	ps.end = ps.p + len;
 	ps.doc = d;
+	ps.max_depth = depth;
 	if ((rc = parse_value(&ps, &root)) == RC_OK) {
 		skip_space(&ps);
 		if (ps.p != ps.end)
@@ -347,6 +356,8 @@ json_free(struct json_doc *d)
 	if (d == NULL)
 		return;
 	free(d->v);
+	if (d->text != NULL)
+		secret_wipe(d->text, d->size);
 	free(d->text);
 	free(d);
 }

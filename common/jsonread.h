@@ -32,6 +32,10 @@ struct json_doc;
  * RC_NOMEM.  Caller frees the document. */
 int	json_parse(const char *text, size_t len, size_t max_values,
 	    struct json_doc **doc);
+/* The same with another limit of depth. */
+int	json_parse_deep(const char *text, size_t len, size_t max_values,
+	    int depth, struct json_doc **doc);
+/* Wipes it first: a body may have held a password. */
 void	json_free(struct json_doc *doc);
 
 const struct json_value *json_root(const struct json_doc *doc);

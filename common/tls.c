@@ -33,6 +33,7 @@ struct tls_ctx {
 	OSSL_PROVIDER	*keyd;		/* server: the key that is elsewhere */
 	BIO_METHOD	*bio;
 	bool		 server;
+	bool		 any;		/* client: no pin */
 	uint8_t		 pin[32];
 };
 
@@ -40,10 +41,12 @@ struct tls {
 	SSL		*ssl;
 	int		 fd;
 	bool		 server;
+	bool		 any;
 	bool		 pin_wrong;
 	bool		 eof;		/* the peer closed its TCP side */
 	int		 first;		/* the first byte that came; -1 none yet */
 	uint8_t		 pin[32];
+	uint8_t		 spki[32];	/* client: of the server's certificate */
 	char		 error[160];
 };
 
@@ -249,11 +252,11 @@ pin_verify(X509_STORE_CTX *store, void *arg)
 	    SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls *tls = ssl != NULL ? SSL_get_app_data(ssl) : NULL;
 	X509 *cert = X509_STORE_CTX_get0_cert(store);
-	uint8_t spki[32];
 
 	(void)arg;
-	if (tls != NULL && cert != NULL && cert_spki(cert, spki) == RC_OK &&
-	    secret_equal(spki, tls->pin, sizeof(spki)))
+	if (tls != NULL && cert != NULL &&
+	    cert_spki(cert, tls->spki) == RC_OK && (tls->any ||
+	    secret_equal(tls->spki, tls->pin, sizeof(tls->pin))))
 		return 1;
 	if (tls != NULL)
 		tls->pin_wrong = true;
@@ -264,12 +267,24 @@ pin_verify(X509_STORE_CTX *store, void *arg)
 int
 tls_client_ctx(struct tls_ctx **out, const uint8_t pin[32])
 {
+	int rc;
+
+	if ((rc = tls_client_ctx_any(out)) != RC_OK)
+		return rc;
+	(*out)->any = false;
+	memcpy((*out)->pin, pin, sizeof((*out)->pin));
+	return RC_OK;
+}
+
+int
+tls_client_ctx_any(struct tls_ctx **out)
+{
 	struct tls_ctx *ctx = ctx_new(false);
 
 	*out = ctx;
 	if (ctx == NULL)
 		return RC_CRYPTO;
-	memcpy(ctx->pin, pin, sizeof(ctx->pin));
+	ctx->any = true;
 	SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx->ssl, pin_verify, NULL);
 	return RC_OK;
@@ -304,6 +319,7 @@ tls_new(struct tls **out, struct tls_ctx *ctx, int fd)
 	tls->fd = fd;
 	tls->first = -1;
 	tls->server = ctx->server;
+	tls->any = ctx->any;
 	memcpy(tls->pin, ctx->pin, sizeof(tls->pin));
 	tls->ssl = SSL_new(ctx->ssl);
 	bio = BIO_new(ctx->bio);
@@ -331,6 +347,13 @@ tls_free(struct tls *tls)
 		return;
 	SSL_free(tls->ssl);
 	free(tls);
+}
+
+void
+tls_pin(struct tls *tls, const uint8_t pin[32])
+{
+	tls->any = false;
+	memcpy(tls->pin, pin, sizeof(tls->pin));
 }
 
 /* What a call that did not go through means; fills in the text once. */
@@ -429,6 +452,15 @@ tls_shutdown(struct tls *tls)
 	r = SSL_shutdown(tls->ssl);
 	ERR_clear_error();
 	return r < 0 ? RC_AGAIN : RC_OK;
+}
+
+int
+tls_peer_spki(const struct tls *tls, uint8_t out[32])
+{
+	if (tls->server || !SSL_is_init_finished(tls->ssl))
+		return RC_STATE;
+	memcpy(out, tls->spki, sizeof(tls->spki));
+	return RC_OK;
 }
 
 int

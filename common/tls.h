@@ -22,11 +22,17 @@ int	tls_server_ctx(struct tls_ctx **ctx, const uint8_t *cert_der,
 /* The server's key must have this SPKI SHA-256; names and dates are not looked
  * at (the pin is what the token gave). */
 int	tls_client_ctx(struct tls_ctx **ctx, const uint8_t pin[32]);
+/* First contact, when nobody has a pin yet: any key will do, so the connection
+ * proves nothing until the caller has looked at tls_peer_spki(). */
+int	tls_client_ctx_any(struct tls_ctx **ctx);
 void	tls_ctx_free(struct tls_ctx *ctx);
 
 /* fd stays the caller's and is non-blocking. */
 int	tls_new(struct tls **tls, struct tls_ctx *ctx, int fd);
 void	tls_free(struct tls *tls);
+/* Client, before the handshake: this pin after all.  For a process that makes its
+ * context, which takes files, before it is told whom it will meet. */
+void	tls_pin(struct tls *tls, const uint8_t pin[32]);
 
 /*
  * RC_OK, RC_EOF (clean close), RC_AGAIN with *want = POLLIN or POLLOUT, RC_TLS,
@@ -38,6 +44,9 @@ int	tls_write(struct tls *tls, const void *p, size_t n, size_t *done,
 	    short *want);
 bool	tls_pending(const struct tls *tls);	/* decrypted bytes wait */
 int	tls_shutdown(struct tls *tls);
+/* Client, after the handshake: SPKI SHA-256 of the key that the server proved to
+ * have.  RC_STATE before. */
+int	tls_peer_spki(const struct tls *tls, uint8_t out[32]);
 /* RFC 8446 7.5 exporter, label "EXPORTER-storegrid-1", no context. */
 int	tls_exporter(struct tls *tls, uint8_t out[32]);
 /* The first byte the peer sent, -1 when none came: tells TLS from others also

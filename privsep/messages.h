@@ -23,7 +23,7 @@
 	    R_DISCOVERY | R(DIALER) | R(PEER) | R(CONFPARSE))
 #define R_KEYD_USERS	(R(SESSION) | R(API) | R(AUTH) | R(STORE) |	\
 	    R(CATALOG) | R_DISCOVERY | R(PEER))
-#define R_CLIENT_ROLES	(R(ENGINE) | R(RESTORER) | R(RESOLVE) | R(NET))
+#define R_CLIENT_ROLES	(R(ENGINE) | R(RESTORER) | R(RESOLVE) | R(NET) | R(SEEK))
 #define R_PARENTS	(R(MASTER) | R(COMMAND))
 #define R_ENGINES	(R(ENGINE) | R(RESTORER))
 
@@ -161,6 +161,9 @@
 	X(API_GRANT,	R(AUTH), R(MASTER), 0, 109)			\
 	/* the channel to catalog that carries the right */		\
 	X(API_CHAN,	R(MASTER), R(API), 1, 0)			\
+	/* worker u32, conn u64: its session or token is no more; end it	\
+	 * (the channel to catalog would outlive the right) */		\
+	X(API_CUT,	R(AUTH), R(MASTER), 0, 12)			\
 									\
 	/* --- catalog --- */						\
 	/* worker u32, role u8, right u8, identity 32, addr, user 64, dial	\
@@ -256,11 +259,13 @@
 	X(RESOLVE,	R(COMMAND), R(RESOLVE), 0, 512)			\
 	/* rc u8, errno u32, address str; with the socket when rc is 0 */ \
 	X(RESOLVED,	R(RESOLVE), R(COMMAND), 2, 512)			\
-	/* tls u8, pin 32, engine's end of the link follows as NET_LINK */ \
+	/* tls u8 (enum net_tls), pin 32, engine's end of the link follows as \
+	 * NET_LINK */							\
 	X(NET_OPEN,	R(COMMAND), R(NET), 1, 33)			\
 	X(NET_LINK,	R(COMMAND), R(NET), 1, 0)			\
-	/* TLS is up: exporter 32 (zeros in clear text) */		\
-	X(NET_UP,	R(NET), R_ENGINES, 0, 32)			\
+	/* TLS is up: exporter 32 (zeros in clear text), and for NET_TLS_ANY \
+	 * the SPKI SHA-256 that was seen 32 */				\
+	X(NET_UP,	R(NET), R_ENGINES, 0, 64)			\
 	/* rc u8, text str: could not, before NET_UP */			\
 	X(NET_FAILED,	R(NET), R_ENGINES, 0, 512)			\
 	/* a directory of the client's state (which u8: 0 config, 1 state) \
@@ -268,7 +273,7 @@
 	X(ENGINE_DIR,	R(COMMAND), R_ENGINES, 1, 1)			\
 	/* verb and its arguments; see client/engine/verbs.h */		\
 	X(ENGINE_DO,	R(COMMAND), R_ENGINES, 0, 131072)		\
-	/* host str, port u16, tls u8, pin 32: please connect */	\
+	/* host str, port u16, tls u8 (enum net_tls), pin 32: please connect */ \
 	X(ENGINE_CONNECT, R_ENGINES, R(COMMAND), 0, 512)		\
 	/* the link to net; or rc u8 and text str when it failed */	\
 	X(ENGINE_NET,	R(COMMAND), R_ENGINES, 2, 512)			\
@@ -278,7 +283,14 @@
 	X(ENGINE_DONE,	R_ENGINES, R(COMMAND), 0, 2048)			\
 	/* a question and its answer: passphrase or recovery key; prompt str */ \
 	X(ENGINE_ASK,	R_ENGINES, R(COMMAND), 0, 512)			\
-	X(ENGINE_ANSWER, R(COMMAND), R_ENGINES, 0, 2048)
+	X(ENGINE_ANSWER, R(COMMAND), R_ENGINES, 0, 2048)		\
+	/* ports of requests and of answers u16 each, our GUI port u16, ms	\
+	 * u32: ask the links of this machine who is there */		\
+	X(SEEK,		R(COMMAND), R(SEEK), 0, 10)			\
+	/* interface's index u32, addr it answered from, peer_info_put() */ \
+	X(SEEK_SEEN,	R(SEEK), R(COMMAND), 0, 512)			\
+	/* interfaces asked on u32: the last message */			\
+	X(SEEK_END,	R(SEEK), R(COMMAND), 0, 4)
 
 enum msg_type {
 	MSG_NONE,
@@ -304,6 +316,7 @@ enum port_kind {
 	PORT_MCAST_ANS,
 	PORT_SCAN,
 	PORT_NETLINK,		/* not a port: tells of interfaces */
+	PORT_DIALER,		/* Run/dialer.sock: a dialer that systemd started */
 	PORT_KIND_MAX
 };
 
@@ -350,6 +363,14 @@ enum right {
 	RIGHT_OPERATOR,
 	RIGHT_ADMIN,
 	RIGHT_MAX
+};
+
+/* How net is to speak. */
+enum net_tls {
+	NET_CLEAR,
+	NET_TLS,		/* the server has the pin, or it is over */
+	NET_TLS_ANY,		/* first contact: no pin yet, tell what was seen */
+	NET_TLS_MAX
 };
 
 enum bearer_kind { BEARER_SESSION = 1, BEARER_API };

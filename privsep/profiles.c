@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -114,6 +115,11 @@ static const struct sbx_rule api_rules[] = {
 };
 
 static const struct sbx_rule net_rules[] = {
+	BASE, CHANNELS,
+};
+
+/* its sockets are open, its packets made and signed before */
+static const struct sbx_rule seek_rules[] = {
 	BASE, CHANNELS,
 };
 
@@ -412,6 +418,10 @@ static const struct sbx_rule master_rules[] = {
 	CALL(fstat, "the configuration at a reload"),
 	CALL(lseek, "passwd"),
 	CALL(unlink, "the control socket at the end"),
+	CALL_EQ(accept4, 3, SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    "a dialer in a unit of its own"),
+	CALL_2(getsockopt, 1, INT, SOL_SOCKET, 2, INT, SO_PEERCRED,
+	    "is it the dialer's user"),
 	SOFT_HAS(socket, 0, INT, AF_UNIX, EACCES, "getpwnam asks nscd first"),
 };
 
@@ -479,6 +489,11 @@ static const struct sbx_rule setup_rules[] = {
 	CALL(getegid, "libcrypto: is it set-id"),
 	CALL(uname, "libraries"),
 	CALL(fchdir, "store: into its vault, by descriptor"),
+	CALL_EQ(setsockopt, 1, SOL_SOCKET, "discovery: filter and buffer of its sockets"),
+	CALL_EQ(setsockopt, 1, IPPROTO_IP, "discovery: hops, options of its sockets"),
+	CALL_EQ(setsockopt, 1, IPPROTO_IPV6, "discovery: hops, options of its sockets"),
+	CALL_3(socket, 0, INT, AF_NETLINK, 1, INT, SOCK_RAW | SOCK_CLOEXEC,
+	    2, INT, NETLINK_ROUTE, "dialer: which networks are on the link"),
 };
 
 #ifdef WITH_TRAP
@@ -564,6 +579,7 @@ static const struct sbx_profile profiles[ROLE_MAX] = {
 	[ROLE_RESTORER]  = { RULES(restorer), .files = SBX_FILES_ANY, .writes = true },
 	[ROLE_RESOLVE]   = { RULES(resolve), .files = SBX_FILES_ANY, .connects = true },
 	[ROLE_NET]       = { RULES(net) },
+	[ROLE_SEEK]      = { RULES(seek) },
 };
 
 const struct sbx_profile *

@@ -49,6 +49,7 @@ static const struct role_info roles[ROLE_MAX] = {
 	[ROLE_RESTORER]  = { "sg-engine",    "sg-restorer",    U("restorer"),   ROOT_NONE,  1024, RESTORE_CAPS },
 	[ROLE_RESOLVE]   = { "sg-resolve",   "sg-resolve",     U("resolve"),    ROOT_NONE,  32,   0 },
 	[ROLE_NET]       = { "sg-net",       "sg-net",         U("net"),        ROOT_EMPTY, 16,   0 },
+	[ROLE_SEEK]      = { "sg-seek",      "sg-seek",        U("seek"),       ROOT_EMPTY, 16,   0 },
 	[ROLE_COMMAND]   = { NULL,           "storegrid",      NULL,            ROOT_NONE,  1024, 0 },
 };
 

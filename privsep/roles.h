@@ -30,7 +30,8 @@
 	X(RESOLVE,	19, "resolve")					\
 	X(NET,		20, "net")					\
 	X(RESTORER,	21, "restorer")	/* the engine, set up to write below one target */ \
-	X(COMMAND,	22, "command")	/* storegrid, storegridctl: the caller's own uid */
+	X(COMMAND,	22, "command")	/* storegrid, storegridctl: the caller's own uid */ \
+	X(SEEK,		23, "seek")	/* one-shot: who answers on the links */
 
 enum role {
 #define X(name, number, text) ROLE_##name = (number),

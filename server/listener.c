@@ -24,7 +24,7 @@
  * connection: what it knows of one is its address, and that poll(2) says there
  * is something to read.
  */
-#define SOCKETS_MAX	80
+#define SOCKETS_MAX	112
 #define SILENT_CAP	4096		/* whatever Limits.Silent says */
 #define CONTROL_MAX	64		/* on the control socket, unasked yet */
 #define PASSED_MAX	48		/* on their way, our copy open */
@@ -58,7 +58,7 @@ static struct {
 	struct pollfd	*pfd;
 	size_t		 nconn, nsilent_control, npassed;
 	struct limits	*limits;
-	struct addr_list access, plain;
+	struct addr_list access, access_gui, plain;
 	uint32_t	 silent_ms;
 	uint64_t	 next_id, now, pause_until;
 	bool		 blocked;	/* the master's channel is full */
@@ -129,7 +129,7 @@ write_refusal(int fd, uint8_t kind)
 	struct frame f = { .type = PROTO_ERROR };
 	ssize_t n = 0;
 
-	if (kind == PORT_CONTROL) {
+	if (kind == PORT_CONTROL || kind == PORT_GUI) {
 		n = write(fd, http, sizeof(http) - 1);
 	} else {
 		proto_err_put(&body, PROTO_ERR_LATER, "");
@@ -203,12 +203,13 @@ admit(struct conn *c)
 		self.nsilent_control++;
 		return RC_OK;
 	}
-	if (!addr_list_has(&self.access, &c->addr)) {
+	if (!addr_list_has(c->kind == PORT_GUI ? &self.access_gui :
+	    &self.access, &c->addr)) {
 		log_refused(&c->addr, "access");
 		return RC_DENIED;
 	}
 	c->verdict = CONN_TLS;
-	if (c->kind == PORT_SERVER && addr_list_has(&self.plain, &c->addr))
+	if (c->kind != PORT_SSL && addr_list_has(&self.plain, &c->addr))
 		c->verdict |= CONN_CLEAR;
 	v = limits_add(self.limits, c->id, &c->addr, self.now);
 	if (v != LIMITS_OK) {
@@ -326,13 +327,14 @@ static int
 take_policy(struct rbuf *in)
 {
 	struct limits_opt o = { 0 };
-	struct addr_list access, plain;
+	struct addr_list access, gui, plain;
 	struct conf c;
 	int rc;
 
 	if ((rc = conf_get(in, &c)) != RC_OK ||
 	    (rc = rbuf_end(in)) != RC_OK ||
 	    (rc = addr_list_parse(&access, &c.access_server, NULL)) != RC_OK ||
+	    (rc = addr_list_parse(&gui, &c.access_gui, NULL)) != RC_OK ||
 	    (rc = addr_list_parse(&plain, &c.plaintext_from, NULL)) != RC_OK ||
 	    (rc = addr_list_parse(&o.exempt, &c.exempt, NULL)) != RC_OK)
 		return rc;
@@ -340,6 +342,7 @@ take_policy(struct rbuf *in)
 	o.per_source = c.per_address;
 	o.per_network = c.per_network;
 	self.access = access;
+	self.access_gui = gui;
 	self.plain = plain;
 	self.silent_ms = c.silent_ms;
 	if (self.limits != NULL)

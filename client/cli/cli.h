@@ -35,12 +35,13 @@ struct cli {
 
 struct verb_spec {
 	const char	*name;		/* "key export-recovery" */
-	enum verb	 verb;		/* VERB_NONE: help */
+	enum verb	 verb;		/* VERB_NONE: needs no engine */
 	const char	*args;		/* for the usage line */
 	const char	*summary;
 	uint32_t	 options;	/* bits 1u << enum option_id */
 	int		 min, max;	/* arguments; max -1: any number */
-	/* After parsing: arguments into c->args.  Exit code, err on failure. */
+	/* After parsing: arguments into c->args.  Exit code, err on failure.
+	 * For VERB_NONE the whole of it; NULL is help. */
 	int		(*prepare)(struct cli *c, char *err, size_t size);
 };
 
@@ -65,6 +66,9 @@ int	prepare_restore(struct cli *c, char *err, size_t size);
 int	prepare_check(struct cli *c, char *err, size_t size);
 int	prepare_passwd(struct cli *c, char *err, size_t size);
 int	prepare_recover(struct cli *c, char *err, size_t size);
+int	prepare_pair(struct cli *c, char *err, size_t size);	/* pair.c */
+/* Split HOST[:PORT] or [ADDRESS][:PORT]; port 0: none was named. */
+int	split_host(const char *text, char *host, size_t size, uint16_t *port);
 /* Split SNAP[:PATH]; path is "" when there is none.  Caller frees *path. */
 int	split_snapshot(const char *text, char *snap, size_t size, char **path);
 /* An absolute path without ".", ".." and doubled slashes; caller frees. */
@@ -82,6 +86,8 @@ int	ask_secret(const char *file, const char *prompt, char *out,
 /* --- home.c: configuration and the client's own directories --- */
 
 int	home_conf(struct cli *c, char *err, size_t size);
+/* Where the two are; nothing is made or looked at. */
+void	home_paths(char *config, char *state, size_t size);
 /* Opens both, made and owned as they must be; *state may be another
  * descriptor of the same directory. */
 int	home_open(const struct cli *c, int *config, int *state, char *err,

@@ -48,22 +48,26 @@ dial_request(struct run *r, struct msg *m)
 {
 	struct wbuf body = WBUF_INIT(512);
 	struct dial *d = &r->dial;
-	uint8_t tls;
 	int rc;
 
 	if (d->busy || rbuf_str(&m->body, d->host, sizeof(d->host)) != RC_OK ||
 	    rbuf_u16(&m->body, &d->port) != RC_OK ||
-	    rbuf_u8(&m->body, &tls) != RC_OK ||
+	    rbuf_u8(&m->body, &d->tls) != RC_OK || d->tls >= NET_TLS_MAX ||
 	    rbuf_bytes(&m->body, d->pin, sizeof(d->pin)) != RC_OK ||
 	    rbuf_end(&m->body) != RC_OK)
 		return RC_PROTO;
-	d->tls = tls != 0;
 	d->busy = true;
 	d->until = io_now_ms() + DIAL_MS;
-	/* The engine may ask for clear text only where we may send it. */
-	if (!d->tls && !r->cli->conf.plaintext_client) {
+	/* The engine may ask for clear text only where we may send it, and go
+	 * without a pin only where people compare a code. */
+	if (d->tls == NET_CLEAR && !r->cli->conf.plaintext_client) {
 		refuse(r, RC_DENIED, "clear text is not allowed here "
 		    "(Plaintext.Client)");
+		return RC_OK;
+	}
+	if (d->tls == NET_TLS_ANY && r->cli->args.verb != VERB_PAIR) {
+		refuse(r, RC_DENIED, "only `storegrid pair` may connect "
+		    "without a pin");
 		return RC_OK;
 	}
 	if ((rc = child_start(r, &r->resolve, ROLE_RESOLVE)) != RC_OK) {
@@ -104,11 +108,13 @@ why_not(const struct dial *d, int rc, int err, const char *said, char *text,
 
 /* An empty directory that only its user could change, and nobody finds: it is
  * removed as soon as net's root is in it. */
-static int
-make_empty(struct run *r)
+int
+dial_empty_make(struct run *r)
 {
 	static const char *const where[] = { "/run", "/tmp", "/dev/shm" };
 
+	if (geteuid() != 0)
+		return RC_OK;
 	for (size_t i = 0; i < NITEMS(where); i++) {
 		snprintf(r->empty, sizeof(r->empty),
 		    "%s/sg-empty-XXXXXX", where[i]);
@@ -122,8 +128,8 @@ make_empty(struct run *r)
 	return RC_IO;
 }
 
-static void
-drop_empty(struct run *r)
+void
+dial_empty_drop(struct run *r)
 {
 	if (r->empty[0] != '\0')
 		(void)rmdir(r->empty);
@@ -165,15 +171,15 @@ start_net(struct run *r, int sock)
 	for (size_t i = 0; i < RUN_NETS_MAX && net == NULL; i++)
 		if (r->nets[i].role == ROLE_NONE)
 			net = &r->nets[i];
-	if (net == NULL || (geteuid() == 0 && (rc = make_empty(r)) != RC_OK) ||
+	if (net == NULL || (rc = dial_empty_make(r)) != RC_OK ||
 	    (rc = child_start(r, net, ROLE_NET)) != RC_OK) {
-		drop_empty(r);
+		dial_empty_drop(r);
 		refuse_ours(r, "cannot start net", rc);
 		return;
 	}
 	if ((rc = join(r, net, sock)) != RC_OK) {
 		child_end(r, net);
-		drop_empty(r);
+		dial_empty_drop(r);
 		if (r->dial.busy)
 			refuse_ours(r, "net", rc);
 	}
@@ -232,14 +238,14 @@ dial_net_event(struct run *r, struct child *net)
 	int rc = child_recv(net, &m);
 
 	if (rc == RC_OK && m.type == MSG_READY) {
-		drop_empty(r);
+		dial_empty_drop(r);
 		return;
 	}
 	if (rc == RC_OK && m.type == MSG_LOG &&
 	    child_log(r, net, &m) == RC_OK)
 		return;
 	child_end(r, net);
-	drop_empty(r);
+	dial_empty_drop(r);
 }
 
 void

@@ -230,6 +230,16 @@ open_one(const struct cli *c, const char *path, int *fd, char *err,
 	return own_dir(path, *fd, uid, gid, err, size);
 }
 
+void
+home_paths(char *config, char *state, size_t size)
+{
+	bool one = one_home(config, size);
+
+	if (!one)
+		snprintf(config, size, "%s", ROOT_CONFIG);
+	snprintf(state, size, "%s", one ? config : ROOT_STATE);
+}
+
 int
 home_open(const struct cli *c, int *config, int *state, char *err,
     size_t size)

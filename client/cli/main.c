@@ -85,7 +85,7 @@ command(struct cli *c, char *err, size_t size)
 	}
 	if (c->help || c->spec == NULL)
 		return help(c->spec);
-	if (c->spec->verb == VERB_NONE)
+	if (c->spec->verb == VERB_NONE && c->spec->prepare == NULL)
 		return help_verb(c, err, size);
 	if (getuid() != geteuid()) {
 		snprintf(err, size, "must not be installed set-id");
@@ -98,7 +98,8 @@ command(struct cli *c, char *err, size_t size)
 	    (c->spec->prepare != NULL &&
 	    (code = c->spec->prepare(c, err, size)) != EXIT_DONE))
 		return code;
-	return run_verb(c);
+	/* What needs no engine was done by prepare(). */
+	return c->spec->verb == VERB_NONE ? EXIT_DONE : run_verb(c);
 }
 
 static int

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/discover.h"
+#include "client/cli/doctor.h"
 #include "common/num.h"
 #include "common/rc.h"
 
@@ -191,6 +193,9 @@ static const struct option_spec options[OPT_MAX] = {
 static const struct verb_spec verbs[] = {
 	{ "enrol", VERB_ENROL, "", "register this machine with a server",
 	    O(TOKEN_FILE) | O(FORCE) | O(CONTINUE), 0, 0, prepare_enrol },
+	{ "pair", VERB_PAIR, "HOST[:PORT]",
+	    "register this machine by comparing a code", O(FORCE), 1, 1,
+	    prepare_pair },
 	{ "backup", VERB_BACKUP, "[PATH...]", "back files up",
 	    O(JOB) | O(EXCLUDE) | O(EXCLUDE_FROM) | O(CACHES) | O(ONE_FS) |
 	    O(DRY_RUN), 0, -1, prepare_backup },
@@ -213,6 +218,12 @@ static const struct verb_spec verbs[] = {
 	    "get the keys back on a bare machine",
 	    O(TOKEN_FILE) | O(RECOVERY_FILE) | O(PASSPHRASE_FILE) |
 	    O(FORCE) | O(CONTINUE), 0, 0, prepare_recover },
+	{ "discover", VERB_NONE, "",
+	    "find installations on the networks of this machine", 0, 0, 0,
+	    prepare_discover },
+	{ "doctor", VERB_NONE, "[SERVER]",
+	    "look for what keeps this machine from its server", 0, 0, 1,
+	    prepare_doctor },
 	{ "help", VERB_NONE, "[VERB]", "show how a verb is used", 0, 0, 2,
 	    NULL },
 };

@@ -448,17 +448,14 @@ end_all(struct run *r)
 }
 
 int
-run_verb(struct cli *c)
+run_engine(struct cli *c, struct show *show, char *text, size_t size)
 {
 	static struct run r;
 	char err[512] = "";
 	int code;
 
 	r.cli = c;
-	if ((r.show = show_new(c->json, c->args.verb)) == NULL) {
-		fprintf(stderr, "storegrid: out of memory\n");
-		return EXIT_FAILED;
-	}
+	r.show = show;
 	if ((r.sig_fd = signals_open()) < 0)
 		say(&r, EXIT_FAILED, strerror(errno));
 	else if ((code = start_engine(&r, err, sizeof(err))) != EXIT_DONE)
@@ -466,7 +463,23 @@ run_verb(struct cli *c)
 	while (!r.done)
 		one_round(&r);
 	end_all(&r);
-	show_done(r.show, r.code, r.text);
-	show_free(r.show);
+	snprintf(text, size, "%s", r.text);
 	return r.code;
+}
+
+int
+run_verb(struct cli *c)
+{
+	struct show *show = show_new(c->json, c->args.verb);
+	char text[1024];
+	int code;
+
+	if (show == NULL) {
+		fprintf(stderr, "storegrid: out of memory\n");
+		return EXIT_FAILED;
+	}
+	code = run_engine(c, show, text, sizeof(text));
+	show_done(show, code, text);
+	show_free(show);
+	return code;
 }

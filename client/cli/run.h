@@ -27,7 +27,7 @@ struct dial {
 	bool		 busy;
 	char		 host[256];
 	uint16_t	 port;
-	bool		 tls;
+	uint8_t		 tls;		/* enum net_tls */
 	uint8_t		 pin[32];
 	uint64_t	 until;		/* when we give up */
 };
@@ -47,6 +47,10 @@ struct run {
 	char		 text[1024];
 };
 
+/* Runs c->args in an engine, once in the life of a command; what it tells goes to
+ * `show`, which is left without its end.  The exit code, and a sentence. */
+int	run_engine(struct cli *c, struct show *show, char *text, size_t size);
+
 /* run.c, for dial.c */
 int	child_start(struct run *r, struct child *ch, enum role role);
 void	child_end(struct run *r, struct child *ch);	/* reaps; says why */
@@ -58,5 +62,9 @@ int	dial_request(struct run *r, struct msg *m);
 void	dial_resolve_event(struct run *r);
 void	dial_net_event(struct run *r, struct child *ch);
 void	dial_timeout(struct run *r);
+/* As root: an empty directory for the root of a process, in r->empty; it is
+ * removed once the process says READY. */
+int	dial_empty_make(struct run *r);
+void	dial_empty_drop(struct run *r);
 
 #endif

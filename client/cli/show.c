@@ -205,6 +205,8 @@ static int (*const on_event[])(struct show *s, struct rbuf *in) = {
 	[EVENT_ENTRY] = on_entry,
 	[EVENT_FINDING] = on_finding,
 	[EVENT_VALUE] = on_value,
+	[EVENT_CODE] = on_code,
+	[EVENT_WAITING] = on_waiting,
 };
 
 int
@@ -279,7 +281,8 @@ values_json(struct show *s, const char *text)
 {
 	struct json j;
 
-	show_json_begin(s, &j, verbs_name(s->verb));
+	show_json_begin(s, &j, s->verb == VERB_PAIR ? "enrolled" :
+	    verbs_name(s->verb));
 	for (size_t i = 0; i < s->nvalues; i++)
 		json_put_str(&j, s->values[i].name, s->values[i].text);
 	if (text[0] != '\0')
@@ -305,7 +308,8 @@ static void
 done_json(struct show *s, int code, const char *text)
 {
 	bool object = s->verb == VERB_ENROL || s->verb == VERB_RECOVER ||
-	    s->verb == VERB_EXPORT || s->verb == VERB_PASSWD;
+	    s->verb == VERB_PAIR || s->verb == VERB_EXPORT ||
+	    s->verb == VERB_PASSWD;
 	struct json j;
 
 	if (code != EXIT_DONE) {

@@ -5,7 +5,7 @@
 #include "common/json.h"
 #include "common/wbuf.h"
 
-/* What show.c, show_lists.c and show_progress.c share; nobody else. */
+/* What show.c, show_lists.c, show_pair.c and show_progress.c share; nobody else. */
 #define SHOW_PATH_MAX	65535
 #define SHOW_TEXT_MAX	2048
 #define SHOW_VALUES_MAX	16
@@ -47,5 +47,7 @@ int	on_progress(struct show *s, struct rbuf *in);
 int	on_snapshot(struct show *s, struct rbuf *in);
 int	on_entry(struct show *s, struct rbuf *in);
 int	on_finding(struct show *s, struct rbuf *in);
+int	on_code(struct show *s, struct rbuf *in);
+int	on_waiting(struct show *s, struct rbuf *in);
 
 #endif

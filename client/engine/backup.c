@@ -33,6 +33,8 @@ struct session {
 	bool			 has_last;
 	int			 job_fd;
 	struct remote		*remote;
+	uint8_t			 run_id[16];	/* of the round under way */
+	bool			 begun;
 	uint64_t		 server_seq;	/* newest of this client there */
 	bool			 base_accepted;
 	struct snapshot_server	 receipt;
@@ -439,6 +441,8 @@ begin_run(struct session *s)
 		memcpy(b.base.b, s->last.snapshot, sizeof(b.base.b));
 	if ((rc = remote_run_begin(s->remote, &b, &ok)) != RC_OK)
 		return fail(s, rc, "begin");
+	memcpy(s->run_id, b.run, sizeof(s->run_id));
+	s->begun = true;
 	s->server_seq = ok.client_seq;
 	s->base_accepted = (ok.flags & PROTO_RUN_BASE) != 0;
 	s->run.ask = (ok.flags & PROTO_RUN_EMPTY) == 0;
@@ -505,6 +509,30 @@ summary(struct session *s)
 	wbuf_u64(&ev, (uint64_t)((io_wall_ns() - s->run.start_ns) / 1000000));
 	(void)engine_event(s->e, &ev);
 	wbuf_free(&ev);
+}
+
+/* To the server, so that its owner sees what only this side knows. */
+static void
+report(struct session *s, int code)
+{
+	struct counts *n = &s->run.n;
+	struct report rep = {
+		.outcome = code == EXIT_DONE ? REPORT_OK :
+		    code == EXIT_INCOMPLETE ? REPORT_INCOMPLETE :
+		    s->e->cancelled ? REPORT_CANCELLED : REPORT_FAILED,
+		.files = atomic_load(&n->files),
+		.dirs = atomic_load(&n->dirs),
+		.bytes = atomic_load(&n->bytes),
+		.new_bytes = atomic_load(&n->new_bytes),
+		.skipped = atomic_load(&n->skipped),
+		.milliseconds = (uint64_t)((io_wall_ns() -
+		    s->run.start_ns) / 1000000),
+	};
+
+	if (!s->begun)
+		return;
+	memcpy(rep.run, s->run_id, sizeof(rep.run));
+	remote_report(s->remote, &rep);
 }
 
 static int
@@ -622,6 +650,7 @@ backup_run(struct engine *e, const struct backup_opt *o, char *text,
 	rc = save_and_commit(s);
 out:
 	code = finish(s, rc);
+	report(s, code);
 	tidy(s);
 	free(s);
 	return code;

@@ -89,6 +89,20 @@ engine_progress(struct engine *e, const struct progress *p)
 	return rc;
 }
 
+int
+engine_pause(struct engine *e, uint64_t ms)
+{
+	struct pollfd p = { .fd = chan_fd(e->cmd), .events = POLLIN };
+	uint64_t now = io_now_ms(), until = now + ms;
+	int rc;
+
+	while ((rc = look_for_stop(e)) == RC_OK && now < until) {
+		(void)poll(&p, 1, (int)(until - now));
+		now = io_now_ms();
+	}
+	return rc;
+}
+
 /* What the command answered: the link, or why there is none. */
 static int
 take_net(struct engine *e, struct msg *m, int *fd)
@@ -110,12 +124,11 @@ take_net(struct engine *e, struct msg *m, int *fd)
 }
 
 static int
-ask_for_net(struct engine *e, bool tls_only, int *fd)
+ask_for_net(struct engine *e, enum net_tls how, int *fd)
 {
 	const struct state *st = e->state;
 	struct wbuf body = WBUF_INIT(512);
 	bool ssl = e->conf_ssl || st->ssl;
-	bool clear = e->conf_plaintext && !ssl && !tls_only;
 	uint16_t port = e->conf_port != 0 ? e->conf_port : st->port;
 	struct msg m;
 	int rc;
@@ -125,7 +138,7 @@ ask_for_net(struct engine *e, bool tls_only, int *fd)
 		    st->ssl_port;
 	wbuf_str(&body, st->host);
 	wbuf_u16(&body, port);
-	wbuf_u8(&body, !clear);
+	wbuf_u8(&body, how == NET_CLEAR && ssl ? NET_TLS : how);
 	wbuf_bytes(&body, st->pin, sizeof(st->pin));
 	rc = send_cmd(e, MSG_ENGINE_CONNECT, &body);
 	wbuf_free(&body);
@@ -161,9 +174,9 @@ refused(struct engine *e, struct remote *r, int rc)
 	return rc;
 }
 
-int
-engine_dial(struct engine *e, struct remote **r,
-    const struct remote_events *ev, bool tls_only)
+static int
+dial(struct engine *e, struct remote **r, const struct remote_events *ev,
+    enum net_tls how)
 {
 	struct link *l;
 	struct chan *c;
@@ -171,18 +184,33 @@ engine_dial(struct engine *e, struct remote **r,
 
 	*r = NULL;
 	e->error[0] = '\0';
-	if ((rc = ask_for_net(e, tls_only, &fd)) != RC_OK)
+	if ((rc = ask_for_net(e, how, &fd)) != RC_OK)
 		return refused(e, NULL, rc);
 	/* A restorer may send and take the same messages on a link. */
 	if ((c = chan_new(fd, ROLE_ENGINE, ROLE_NET)) == NULL)
 		return refused(e, NULL, RC_NOMEM);
 	if ((l = link_new(c, OBJECT_WIRE_MAX)) == NULL)
 		return refused(e, NULL, RC_NOMEM);
-	if ((rc = remote_open(r, l, e->state->identity_fp, ev)) != RC_OK) {
+	if ((rc = remote_open(r, l, how == NET_TLS_ANY ? NULL :
+	    e->state->identity_fp, ev)) != RC_OK) {
 		rc = refused(e, *r, rc);
 		*r = NULL;
 	}
 	return rc;
+}
+
+int
+engine_dial(struct engine *e, struct remote **r,
+    const struct remote_events *ev, bool tls_only)
+{
+	return dial(e, r, ev, e->conf_plaintext && !tls_only ? NET_CLEAR :
+	    NET_TLS);
+}
+
+int
+engine_dial_first(struct engine *e, struct remote **r)
+{
+	return dial(e, r, NULL, NET_TLS_ANY);
 }
 
 int

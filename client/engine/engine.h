@@ -78,8 +78,13 @@ int	snapshots_run(struct engine *e, const char *job, char *text, size_t size);
 int	ls_run(struct engine *e, const char *snap, const char *job,
 	    const char *path, bool recursive, char *text, size_t size);
 int	enrol_run(struct engine *e, const char *token, char *text, size_t size);
+/* port 0: the usual one of a server. */
+int	pair_run(struct engine *e, const char *host, uint16_t port, char *text,
+	    size_t size);
 int	recover_run(struct engine *e, const char *token, const char *secret,
 	    bool is_passphrase, char *text, size_t size);
+/* Where this client is enrolled, and a log-in there. */
+int	doctor_run(struct engine *e, char *text, size_t size);
 int	export_recovery_run(struct engine *e, char *text, size_t size);
 int	passwd_run(struct engine *e, const char *passphrase, char *text,
 	    size_t size);
@@ -90,6 +95,11 @@ int	records_ensure(struct engine *e, struct remote *r);
 /* engine_connect() without the log-in (enrol, recover). */
 int	engine_dial(struct engine *e, struct remote **r,
 	    const struct remote_events *ev, bool tls_only);
+/* The same over TLS to a server whose pin and identity nobody has told yet
+ * (pair). */
+int	engine_dial_first(struct engine *e, struct remote **r);
+/* Does nothing for a while; RC_CANCELLED as soon as STOP came. */
+int	engine_pause(struct engine *e, uint64_t ms);
 
 /* Exit codes of DESIGN section 11. */
 enum exit_code {

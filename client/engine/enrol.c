@@ -85,8 +85,8 @@ not_saved(int rc, char *text, size_t size)
 
 /* --- becoming a client of the server --- */
 
-static void
-state_from_token(struct state *st, const struct token *t)
+void
+enrol_from_token(struct state *st, const struct token *t)
 {
 	snprintf(st->host, sizeof(st->host), "%s", t->host);
 	st->port = t->port;
@@ -96,9 +96,8 @@ state_from_token(struct state *st, const struct token *t)
 	memcpy(st->identity_fp, t->identity_fp, sizeof(st->identity_fp));
 }
 
-/* May a token be used here?  0, or an exit code with its reason. */
-static int
-check_old(struct engine *e, bool with_token, bool *existed, char *text,
+int
+enrol_check_old(struct engine *e, bool with_token, bool *existed, char *text,
     size_t size)
 {
 	int rc = state_load(e->state, &e->keys);
@@ -156,8 +155,20 @@ enrol_refused(struct engine *e, struct remote *r, int rc,
 	return code;
 }
 
-/* Token in hand: identity made, registered and saved.  *out is connected, not
- * logged in. */
+int
+enrol_new_identity(struct engine *e, char *text, size_t size)
+{
+	int rc;
+
+	keys_clear(&e->keys);
+	if ((rc = ed25519_new(&e->keys.identity, e->keys.identity_pub)) ==
+	    RC_OK)
+		return EXIT_DONE;
+	snprintf(text, size, "cannot make a key: %s", rc_str(rc));
+	return EXIT_FAILED;
+}
+
+/* Registered and saved.  *out is connected, not logged in. */
 static int
 register_here(struct engine *e, const struct token *t, bool existed,
     struct remote **out, char *text, size_t size)
@@ -167,13 +178,6 @@ register_here(struct engine *e, const struct token *t, bool existed,
 	struct remote *r;
 	int rc;
 
-	keys_clear(&e->keys);
-	state_from_token(st, t);
-	if ((rc = ed25519_new(&e->keys.identity, e->keys.identity_pub)) !=
-	    RC_OK) {
-		snprintf(text, size, "cannot make a key: %s", rc_str(rc));
-		return EXIT_FAILED;
-	}
 	if ((rc = engine_dial(e, &r, NULL, true)) != RC_OK) {
 		snprintf(text, size, "%s", e->error);
 		return engine_exit_code(rc, NULL);
@@ -198,6 +202,19 @@ register_here(struct engine *e, const struct token *t, bool existed,
 	return EXIT_DONE;
 }
 
+int
+enrol_register(struct engine *e, const struct token *t, bool existed,
+    struct remote **r, char *text, size_t size)
+{
+	struct auth_ok ok;
+	int code, rc;
+
+	if ((code = register_here(e, t, existed, r, text, size)) ==
+	    EXIT_DONE && (rc = remote_login(*r, &e->keys, &ok)) != RC_OK)
+		code = lost(*r, rc, "first log-in", text, size);
+	return code;
+}
+
 /* With a token or from a pending state to a logged-in connection. */
 static int
 join(struct engine *e, const char *token, struct remote **r, char *text,
@@ -211,7 +228,8 @@ join(struct engine *e, const char *token, struct remote **r, char *text,
 
 	if (with && (rc = token_parse(token, &t)) != RC_OK)
 		return bad_token(rc, text, size);
-	if ((code = check_old(e, with, &existed, text, size)) != EXIT_DONE)
+	if ((code = enrol_check_old(e, with, &existed, text, size)) !=
+	    EXIT_DONE)
 		goto out;
 	if (!with) {
 		if ((rc = engine_connect(e, r, NULL, &ok)) != RC_OK) {
@@ -220,11 +238,10 @@ join(struct engine *e, const char *token, struct remote **r, char *text,
 		}
 		return code;
 	}
-	if ((code = register_here(e, &t, existed, r, text, size)) !=
-	    EXIT_DONE)
+	if ((code = enrol_new_identity(e, text, size)) != EXIT_DONE)
 		goto out;
-	if ((rc = remote_login(*r, &e->keys, &ok)) != RC_OK)
-		code = lost(*r, rc, "first log-in", text, size);
+	enrol_from_token(e->state, &t);
+	code = enrol_register(e, &t, existed, r, text, size);
 out:
 	if (with)
 		token_clear(&t);
@@ -277,14 +294,11 @@ make_keys(struct engine *e)
 }
 
 int
-enrol_run(struct engine *e, const char *token, char *text, size_t size)
+enrol_joined(struct engine *e, struct remote *r, char *text, size_t size)
 {
 	struct scan s = { .e = e };
-	struct remote *r = NULL;
-	int code, rc;
+	int rc;
 
-	if ((code = join(e, token, &r, text, size)) != EXIT_DONE)
-		return code;
 	if ((rc = remote_records(r, RECORD_SLOT, 0, on_slot_count,
 	    &s)) != RC_OK ||
 	    (rc = remote_records(r, RECORD_KEY, 0, enrol_on_key, &s)) != RC_OK)
@@ -320,6 +334,17 @@ enrol_run(struct engine *e, const char *token, char *text, size_t size)
 	    "without it nobody can read the backups once this machine is "
 	    "lost.");
 	return EXIT_DONE;
+}
+
+int
+enrol_run(struct engine *e, const char *token, char *text, size_t size)
+{
+	struct remote *r = NULL;
+	int code;
+
+	if ((code = join(e, token, &r, text, size)) != EXIT_DONE)
+		return code;
+	return enrol_joined(e, r, text, size);
 }
 
 /* --- recover --- */

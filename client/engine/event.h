@@ -26,6 +26,11 @@ enum engine_event {
 	EVENT_FINDING,
 	/* name str, value str: results of enrol, recover, export-recovery */
 	EVENT_VALUE,
+	/* code str, the server's StoreGrid ID str, its fingerprint str, host
+	 * str: to be compared with what the server shows */
+	EVENT_CODE,
+	/* seconds u32 that are left for the administrator's word */
+	EVENT_WAITING,
 };
 
 #endif

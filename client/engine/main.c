@@ -29,6 +29,12 @@ do_enrol(struct engine *e, const struct verb_args *a, char *text, size_t size)
 }
 
 static int
+do_pair(struct engine *e, const struct verb_args *a, char *text, size_t size)
+{
+	return pair_run(e, a->host, a->host_port, text, size);
+}
+
+static int
 do_recover(struct engine *e, const struct verb_args *a, char *text,
     size_t size)
 {
@@ -42,6 +48,14 @@ do_export(struct engine *e, const struct verb_args *a, char *text,
 {
 	(void)a;
 	return export_recovery_run(e, text, size);
+}
+
+static int
+do_doctor(struct engine *e, const struct verb_args *a, char *text,
+    size_t size)
+{
+	(void)a;
+	return doctor_run(e, text, size);
 }
 
 static int
@@ -126,6 +140,7 @@ struct order {
 /* The verbs of each program: restore alone may write files. */
 static const struct order engine_orders[] = {
 	{ VERB_ENROL,		false,	do_enrol },
+	{ VERB_PAIR,		false,	do_pair },
 	{ VERB_RECOVER,		false,	do_recover },
 	{ VERB_EXPORT,		true,	do_export },
 	{ VERB_PASSWD,		true,	do_passwd },
@@ -133,6 +148,7 @@ static const struct order engine_orders[] = {
 	{ VERB_SNAPSHOTS,	true,	do_snapshots },
 	{ VERB_LS,		true,	do_ls },
 	{ VERB_CHECK,		true,	do_check },
+	{ VERB_DOCTOR,		true,	do_doctor },
 };
 static const struct order restorer_orders[] = {
 	{ VERB_RESTORE,		true,	do_restore },

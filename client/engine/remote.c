@@ -51,7 +51,9 @@ on_net_up(struct remote *r, struct msg *m)
 	uint8_t exporter[32];
 
 	if (r->up || rbuf_bytes(&m->body, exporter, sizeof(exporter)) !=
-	    RC_OK || rbuf_end(&m->body) != RC_OK)
+	    RC_OK || (r->first_contact &&
+	    rbuf_bytes(&m->body, r->spki, sizeof(r->spki)) != RC_OK) ||
+	    rbuf_end(&m->body) != RC_OK)
 		return remote_fail(r, RC_PROTO,
 		    "the process with the connection sent nonsense");
 	memcpy(r->exporter, exporter, sizeof(r->exporter));
@@ -453,6 +455,12 @@ remote_hello(const struct remote *r)
 	return &r->hello;
 }
 
+const uint8_t *
+remote_spki(const struct remote *r)
+{
+	return r->spki;
+}
+
 int
 remote_open(struct remote **out, struct link *l,
     const uint8_t identity_fp[32], const struct remote_events *ev)
@@ -468,7 +476,9 @@ remote_open(struct remote **out, struct link *l,
 	r->link = l;
 	r->state = PROTO_ST_HELLO;
 	r->limit_ms = PROTO_STALL_MS;
-	memcpy(r->identity_fp, identity_fp, sizeof(r->identity_fp));
+	r->first_contact = identity_fp == NULL;
+	if (identity_fp != NULL)
+		memcpy(r->identity_fp, identity_fp, sizeof(r->identity_fp));
 	remote_set_events(r, ev);
 	link_on_other(l, on_other, r);
 	/* Given out on failure too: the caller wants remote_error(). */

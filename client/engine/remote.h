@@ -38,8 +38,9 @@ struct remote_events {
 };
 
 /* Takes the link.  Waits for NET_UP, says HELLO, checks the identity key's
- * fingerprint.  *r is set on failure too (NULL only for RC_NOMEM), for
- * remote_error(); close it. */
+ * fingerprint (NULL: first contact over TLS without a pin, whoever answers; the
+ * caller looks at remote_spki() and remote_hello()).  *r is set on failure too
+ * (NULL only for RC_NOMEM), for remote_error(); close it. */
 int	remote_open(struct remote **r, struct link *l,
 	    const uint8_t identity_fp[32], const struct remote_events *ev);
 void	remote_close(struct remote *r);		/* BYE, then frees */
@@ -47,10 +48,21 @@ void	remote_set_events(struct remote *r, const struct remote_events *ev);
 const char *remote_error(const struct remote *r);	/* for people */
 uint16_t remote_error_code(const struct remote *r);	/* PROTO_ERR_*, 0 none */
 const struct hello_ok *remote_hello(const struct remote *r);
+const uint8_t *remote_spki(const struct remote *r);	/* 32; first contact */
 
 int	remote_enrol(struct remote *r, const struct token *t,
 	    const uint8_t client_key[ED25519_LEN], struct enrol_ok *ok);
 int	remote_login(struct remote *r, const struct keys *k, struct auth_ok *ok);
+
+/* Pairing, before any log-in (remote_pair.c).  RC_UNSUPPORTED when the server
+ * does not know it. */
+int	remote_pair(struct remote *r, const struct pair *p, struct pair_ok *ok);
+/* PAIR_OPEN after remote_pair(), or PAIR_POLL on a connection of its own.
+ * Wipe *state: it may hold a token. */
+int	remote_pair_open(struct remote *r, const struct pair_open *p,
+	    struct pair_state_msg *state);
+int	remote_pair_poll(struct remote *r, const struct pair_open *p,
+	    struct pair_state_msg *state);
 
 int	remote_run_begin(struct remote *r, const struct run_begin *b,
 	    struct run_ok *ok);	/* ok->wanted valid until the next call */
@@ -63,6 +75,9 @@ int	remote_flush(struct remote *r, bool durable, struct ack *a);
  * to PROTO_IDS_MAX ids in missing and their count in *n. */
 int	remote_commit(struct remote *r, const uint8_t *snap, size_t len,
 	    struct snapshot_server *server, struct object_id *missing, size_t *n);
+/* How the run went, if the server asked for that at HELLO; no answer, and no
+ * failure.  The last thing to be said: events are given up. */
+void	remote_report(struct remote *r, const struct report *rep);
 
 /* Pages through by itself. */
 int	remote_list(struct remote *r, const uint8_t job[16], uint64_t after,

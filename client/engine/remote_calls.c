@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/engine/remote_impl.h"
+#include "common/io.h"
 #include "common/num.h"
 #include "common/rc.h"
 #include "common/secret.h"
@@ -13,9 +14,11 @@
  * it fills in, and an `on_` function that takes the frames with its number.
  */
 #define LEAST_FRAME	(PROTO_IDS_MAX * 33 + 2)	/* a full GET */
+#define FEATURES	(PROTO_FEATURE_PAIR | PROTO_FEATURE_REPORT)
+#define REPORT_MS	1000
 
-static bool
-is_clear(const struct remote *r)
+bool
+remote_is_clear(const struct remote *r)
 {
 	static const uint8_t zeros[32];
 
@@ -37,12 +40,17 @@ check_identity(struct remote *r, const struct wbuf *sent)
 
 	if ((rc = sha256(r->hello.identity, ED25519_LEN, fp)) != RC_OK)
 		return remote_fail(r, rc, "no SHA-256");
+	if (r->first_contact) {
+		memcpy(r->identity_fp, fp, sizeof(fp));
+		return remote_is_clear(r) ? remote_fail(r, RC_DENIED,
+		    "a server is first met over TLS only") : RC_OK;
+	}
 	if (!secret_equal(fp, r->identity_fp, sizeof(fp)))
 		return remote_fail(r, RC_PIN,
 		    "the server is not the one this machine was enrolled with "
 		    "(its identity key differs); if it was set up anew, enrol "
 		    "again with a fresh token");
-	if (!is_clear(r) && !r->hello.signed_)
+	if (!remote_is_clear(r) && !r->hello.signed_)
 		return RC_OK;
 	/* Nothing but this signature says who is at the other end of clear
 	 * text. */
@@ -101,7 +109,7 @@ remote_say_hello(struct remote *r)
 	struct hello_call c = { .sent = &body };
 	struct answer a = { .on = on_hello_ok, .arg = &c };
 	struct hello h = { .version_min = PROTO_VERSION,
-	    .version_max = PROTO_VERSION };
+	    .version_max = PROTO_VERSION, .features = FEATURES };
 	int rc;
 
 	if ((rc = secret_random(h.nonce, sizeof(h.nonce))) != RC_OK)
@@ -142,7 +150,7 @@ remote_enrol(struct remote *r, const struct token *t,
 	struct enrol e;
 	int rc;
 
-	if (is_clear(r))
+	if (remote_is_clear(r))
 		return remote_fail(r, RC_DENIED,
 		    "a machine is enrolled over TLS only");
 	memcpy(e.token, t->id, sizeof(e.token));
@@ -370,4 +378,30 @@ remote_commit(struct remote *r, const uint8_t *snap, size_t len,
 		return rc;
 	return c.incomplete ? RC_MISSING :
 	    check_receipt(r, snap, len, server);
+}
+
+void
+remote_report(struct remote *r, const struct report *rep)
+{
+	uint64_t until = io_now_ms() + REPORT_MS, now;
+	struct wbuf body = WBUF_INIT(256);
+
+	if (r->state != PROTO_ST_OPEN ||
+	    (r->hello.features & PROTO_FEATURE_REPORT) == 0)
+		return;
+	/* After an ERROR that ended the run there may still be a connection;
+	 * after any other failure there is none. */
+	if (r->failed != RC_OK && r->error_code == 0)
+		return;
+	remote_set_events(r, NULL);
+	report_put(&body, rep);
+	if (wbuf_rc(&body) == RC_OK &&
+	    link_send(r->link, PROTO_REPORT, remote_number(r), body.data,
+	    body.len, NULL, 0) == RC_OK)
+		(void)link_flush(r->link);
+	wbuf_free(&body);
+	/* Behind an object that is half on its way it needs a moment. */
+	while (!link_idle(r->link) && (now = io_now_ms()) < until &&
+	    remote_poll(r, (int)(until - now), -1) == RC_OK)
+		;
 }

@@ -37,6 +37,8 @@ struct remote {
 	enum proto_state	 state;
 	bool			 up, said_hello, pinged, in_callback;
 	uint8_t			 exporter[32], identity_fp[32], hellos[32];
+	bool			 first_contact;
+	uint8_t			 spki[32];	/* where net had no pin */
 	struct hello_ok		 hello;
 	struct auth_ok		 auth;
 	uint32_t		 last_request;
@@ -71,6 +73,7 @@ int	remote_call(struct remote *r, uint16_t type, const struct wbuf *body,
 
 /* remote_calls.c */
 int	remote_say_hello(struct remote *r);
+bool	remote_is_clear(const struct remote *r);
 
 /* remote_flow.c */
 int	remote_on_ack(struct remote *r, const struct link_frame *f);

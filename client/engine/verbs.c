@@ -64,6 +64,8 @@ verbs_put(struct wbuf *out, const struct verb_args *a)
 	wbuf_blob32(out, a->path, a->path != NULL ? strlen(a->path) : 0);
 	put_list(out, a->paths, a->npaths);
 	put_list(out, a->exclude, a->nexclude);
+	wbuf_str(out, a->host);
+	wbuf_u16(out, a->host_port);
 }
 
 /* Caller frees *out. */
@@ -131,6 +133,8 @@ get_fields(struct rbuf *in, struct verb_args *a)
 	    (rc = get_str32(in, &a->path)) != RC_OK ||
 	    (rc = get_list(in, &a->paths, &a->npaths)) != RC_OK ||
 	    (rc = get_list(in, &a->exclude, &a->nexclude)) != RC_OK ||
+	    (rc = rbuf_str(in, a->host, sizeof(a->host))) != RC_OK ||
+	    (rc = rbuf_u16(in, &a->host_port)) != RC_OK ||
 	    (rc = rbuf_end(in)) != RC_OK)
 		return rc;
 	a->verb = (enum verb)verb;
@@ -142,6 +146,7 @@ check_fields(struct verb_args *a)
 {
 	if (a->verb <= VERB_NONE || a->verb >= VERB_MAX ||
 	    (a->flags & ~(uint32_t)VERBS_F_ALL) != 0 ||
+	    (a->verb == VERB_PAIR) != (a->host[0] != '\0') ||
 	    a->overwrite > OVERWRITE_ALWAYS || a->percent > 100)
 		return RC_RANGE;
 	for (size_t i = 0; i < a->npaths; i++) {

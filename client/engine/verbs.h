@@ -13,7 +13,8 @@
  *
  *	version u8, verb u8, flags u32, overwrite u8, percent u8, port u16,
  *	TLS port u16, job str, snapshot str, token str, secret str, path str32,
- *	paths: n u32 then str32 each, excludes: the same
+ *	paths: n u32 then str32 each, excludes: the same, host str, host's
+ *	port u16
  *
  * str32 is u32 length and bytes without a NUL.  Paths are absolute, sorted and
  * different from each other; the command made them so, the engine insists.
@@ -31,7 +32,9 @@
 	X(CHECK,	6, "check")					\
 	X(EXPORT,	7, "key export-recovery")			\
 	X(PASSWD,	8, "key passwd")				\
-	X(RECOVER,	9, "recover")
+	X(RECOVER,	9, "recover")					\
+	X(PAIR,		10, "pair")					\
+	X(DOCTOR,	11, "doctor")
 
 enum verb {
 	VERB_NONE,
@@ -58,6 +61,7 @@ enum verb {
 #define VERBS_SNAP_MAX		256
 #define VERBS_TOKEN_MAX		1024	/* TOKEN_TEXT_MAX */
 #define VERBS_SECRET_MAX	1024
+#define VERBS_HOST_MAX		256	/* TOKEN_HOST_MAX + 1 */
 
 struct verb_args {
 	enum verb	  verb;
@@ -74,6 +78,8 @@ struct verb_args {
 	size_t		  npaths;
 	char		**exclude;
 	size_t		  nexclude;
+	char		  host[VERBS_HOST_MAX];	/* pair: whom to ask */
+	uint16_t	  host_port;	/* 0: the usual one */
 };
 
 void	verbs_put(struct wbuf *out, const struct verb_args *a);

@@ -47,13 +47,25 @@ void	auth_enrol(struct db *db, const struct auth_self *self,
 
 /* admin.c.  Rows and the end of the answer go through `send`, whose failure
  * ends it; vaults whose sessions must end go through `cut`. */
-struct admin_io {
+#define AUTH_API_NAME_MAX	48
+struct notes;
+struct pairs;
+struct admin_env {
+	struct db		*db;
+	const struct auth_self	*self;
+	const struct conf	*conf;
+	struct notes		*notes;
+	struct pairs		*pairs;
+	int64_t			 now;
+	uint8_t			 right;		/* of who asks */
+	const char		*user;		/* NULL: as the message says */
+	const char		*from;		/* address, "local" */
+	bool			 ended;		/* the session is gone */
 	int	(*send)(void *arg, enum msg_type type, const struct wbuf *body);
 	void	(*cut)(void *arg, const uint8_t vault[16]);
-	void	*arg;
+	void			*arg;
+	bool			 revoked;	/* out: sessions or tokens ended */
 };
-int	auth_admin(struct db *db, const struct auth_self *self,
-	    const struct conf *conf, int64_t now, struct rbuf *body,
-	    const struct admin_io *io);
+int	auth_admin(struct admin_env *e, struct rbuf *body);
 
 #endif

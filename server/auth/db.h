@@ -10,7 +10,7 @@
 #include "server/auth/admin.h"
 
 /*
- * auth.db: accounts, clients, tokens, vaults.  One process has it, under an
+ * auth.db: accounts, clients, tokens, vaults, users.  One process has it, under an
  * exclusive lock; every change is on stable storage when the call returns.
  * RC_NOENT: no such row; RC_EXISTS: the name is taken; RC_FULL, RC_IO, ...
  */
@@ -102,7 +102,121 @@ int	db_token_use(struct db *db, const struct db_token *t,
 int	db_token_revoke(struct db *db, const uint8_t id[16], unsigned digits,
 	    unsigned *n);
 
+/*
+ * Users of the console and the API (db_users.c).  Secrets that people carry are
+ * stored as their SHA-256 only; passwords as scrypt makes them in sg-login.
+ */
+struct db_user {
+	int64_t		id;
+	char		name[DB_NAME_MAX + 1];
+	uint8_t		right;		/* enum right */
+	int64_t		created, seen;
+	uint32_t	failures;	/* since the last sign-in */
+	bool		has_password;
+	uint8_t		salt[16], hash[32];
+	uint8_t		cost;		/* log2 of scrypt's N */
+	bool		totp_on, totp_begun;
+	uint8_t		totp[32], totp_new[32];	/* DB_TOTP_LEN of them */
+	uint64_t	totp_step;	/* the last that was used */
+	bool		has_setup;
+	uint8_t		setup[32];	/* SHA-256 of the one-time secret */
+	int64_t		setup_expires;
+};
+#define DB_TOTP_LEN	20
+#define DB_USERS_MAX	1000
+
+/* RC_LIMIT: there are DB_USERS_MAX. */
+int	db_user_add(struct db *db, const char *name, uint8_t right,
+	    const uint8_t setup[32], int64_t setup_expires, int64_t now);
+int	db_user_get(struct db *db, const char *name, struct db_user *u);
+void	db_user_clear(struct db_user *u);
+/* Each of these three ends the user's sessions; RESET takes the password and the
+ * second factor away. */
+int	db_user_rm(struct db *db, const char *name);
+int	db_user_right(struct db *db, const char *name, uint8_t right);
+int	db_user_reset(struct db *db, const char *name, const uint8_t setup[32],
+	    int64_t setup_expires);
+/* Ends the one-time secret and all sessions but `keep` (NULL: all). */
+int	db_user_password(struct db *db, int64_t id, const uint8_t salt[16],
+	    const uint8_t hash[32], uint8_t cost, const uint8_t *keep);
+int	db_user_totp_begin(struct db *db, int64_t id, const uint8_t totp[32]);
+/* The secret that was begun is in force; `step` is used. */
+int	db_user_totp_on(struct db *db, int64_t id, uint64_t step);
+int	db_user_totp_off(struct db *db, int64_t id);
+/* RC_STATE: this step of the second factor, or a later one, was used. */
+int	db_user_step(struct db *db, int64_t id, uint64_t step);
+int	db_user_failed(struct db *db, int64_t id);
+/* Signed in from there at `since` or later? */
+bool	db_user_knows(struct db *db, int64_t id, const uint8_t source[16],
+	    int64_t since);
+
+/* Sessions and API tokens (db_sessions.c). */
+struct db_session {
+	uint8_t	id[16];
+	int64_t	user;
+	char	name[DB_NAME_MAX + 1];
+	uint8_t	right;			/* the user's, now */
+	char	addr[48];
+	int64_t	created, seen, expires;
+};
+#define DB_SESSIONS_MAX		32	/* of one user; the oldest goes */
+#define DB_SESSION_S		(12 * 3600)
+#define DB_SESSION_IDLE_S	(2 * 3600)
+
+/* One transaction: the session begins, the user's failures are forgotten, its
+ * source is known from now on.  step 0: no second factor; RC_STATE as above. */
+struct db_sign_in {
+	int64_t		user;
+	uint64_t	step;
+	uint8_t		source[16];
+	uint8_t		hash[32];	/* of the session's secret */
+	const char	*addr;
+	int64_t		now;
+};
+int	db_sign_in(struct db *db, const struct db_sign_in *in,
+	    struct db_session *s);
+/* RC_NOENT: none; RC_TIMEOUT: it has ended by time. */
+int	db_session_find(struct db *db, const uint8_t hash[32], int64_t now,
+	    struct db_session *s);
+int	db_session_get(struct db *db, const uint8_t id[16], int64_t now,
+	    struct db_session *s);
+/* Recorded at most once a minute. */
+int	db_session_seen(struct db *db, const uint8_t id[16], int64_t now);
+int	db_session_end(struct db *db, const uint8_t id[16]);
+/* As db_token_revoke(); of this user, or of any when NULL. */
+int	db_session_revoke(struct db *db, const uint8_t id[16], unsigned digits,
+	    const char *user, unsigned *n);
+
+struct db_api {
+	uint8_t	id[16];
+	char	name[DB_NAME_MAX + 1];
+	uint8_t	right;
+	int64_t	created, seen, expires;
+	uint8_t	state;			/* enum db_token_state as stored */
+};
+#define DB_API_MAX	256
+
+/* The name of one that ended may be used again.  RC_EXISTS, RC_LIMIT. */
+int	db_api_add(struct db *db, const struct db_api *a,
+	    const uint8_t hash[32]);
+/* As for sessions; RC_TIMEOUT also when it was revoked. */
+int	db_api_find(struct db *db, const uint8_t hash[32], int64_t now,
+	    struct db_api *a);
+int	db_api_get(struct db *db, const uint8_t id[16], int64_t now,
+	    struct db_api *a);
+int	db_api_seen(struct db *db, const uint8_t id[16], int64_t now);
+/* By the first digits of its id; by name when there are none. */
+int	db_api_revoke(struct db *db, const uint8_t id[16], unsigned digits,
+	    const char *name, unsigned *n);
+
 /* Calls back for each row, in order; a failure of fn ends it. */
+int	db_users(struct db *db,
+	    int (*fn)(void *arg, const struct db_user *u), void *arg);
+/* Of this user, or of all when NULL; those that ended are left out. */
+int	db_sessions(struct db *db, const char *user, int64_t now,
+	    int (*fn)(void *arg, const struct db_session *s), void *arg);
+int	db_apis(struct db *db,
+	    int (*fn)(void *arg, const struct db_api *a), void *arg);
 int	db_accounts(struct db *db,
 	    int (*fn)(void *arg, const struct db_account *a), void *arg);
 int	db_clients(struct db *db,

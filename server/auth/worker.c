@@ -94,3 +94,12 @@ worker_flush(struct worker *w)
 	}
 	return RC_OK;
 }
+
+void
+worker_tell(struct worker *w, enum msg_type type, const struct wbuf *body)
+{
+	int rc = worker_send(w, type, body);
+
+	if (rc != RC_OK && rc != RC_EOF)
+		w->broken = true;
+}

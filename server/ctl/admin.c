@@ -1,100 +1,32 @@
 #include "config.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "common/json.h"
-#include "common/rc.h"
+#include "common/wbuf.h"
 #include "server/ctl/ctl.h"
 
-/* ACCOUNT/NAME, split in place. */
-static bool
-split_name(char *arg, char **name)
-{
-	if ((*name = strchr(arg, '/')) == NULL || *name == arg ||
-	    (*name)[1] == '\0') {
-		fprintf(stderr, "storegridctl: '%s': a client is named "
-		    "ACCOUNT/NAME\n", arg);
-		return false;
-	}
-	*(*name)++ = '\0';
-	return true;
-}
+/* Accounts, their clients, enrolment tokens, vaults. */
 
-/* Each element of the answer's array `rows`, unless --json printed it. */
-static int
-list(struct ctl *c, const char *path, const char *rows, const char *head,
-    void (*print)(const struct json_doc *, const struct json_value *))
-{
-	struct json_doc *doc;
-	const struct json_value *v;
-	int code;
-
-	if ((code = ctl_call(c, "GET", path, NULL, &doc)) != CTL_OK)
-		return code;
-	if (!c->json) {
-		v = json_get(doc, json_root(doc), rows);
-		if (json_first(doc, v) == NULL)
-			printf("No %s.\n", rows);
-		else
-			printf("%s\n", head);
-		for (v = json_first(doc, v); v != NULL; v = json_next(doc, v))
-			print(doc, v);
-	}
-	json_free(doc);
-	return CTL_OK;
-}
-
-/* A call that changes something and answers nothing worth a table. */
-static int
-change(struct ctl *c, const char *method, const char *path, const char *body,
-    const char *said)
-{
-	struct json_doc *doc;
-	int code;
-
-	if ((code = ctl_call(c, method, path, body, &doc)) == CTL_OK &&
-	    !c->json)
-		printf("%s\n", said);
-	json_free(doc);
-	return code;
-}
-
-static int
-object_call(struct ctl *c, const char *method, const char *base, char *account,
-    char *name, const char *action, const char *said)
-{
-	char path[1024];
-
-	snprintf(path, sizeof(path), "/api/v1/%s", base);
-	if (!ctl_path_add(path, sizeof(path), account) ||
-	    (name != NULL && !ctl_path_add(path, sizeof(path), name)) ||
-	    (action != NULL && !ctl_path_add(path, sizeof(path), action))) {
-		fprintf(stderr, "storegridctl: the name is too long\n");
-		return CTL_USAGE;
-	}
-	return change(c, method, path, NULL, said);
-}
+#define TOKEN_MIN_S	60L		/* as the server has it */
+#define TOKEN_MAX_S	(90L * 86400)
 
 int
 ctl_account_add(struct ctl *c, int argc, char **argv)
 {
 	struct wbuf body = WBUF_INIT(4096);
+	const char *text;
 	struct json j;
-	char said[512];
-	int code;
+	char said[256];
+	int code = CTL_USAGE;
 
 	(void)argc;
 	json_init(&j, &body);
 	json_object(&j, NULL);
 	json_put_str(&j, "account", argv[0]);
-	json_end(&j);
-	wbuf_u8(&body, 0);
 	snprintf(said, sizeof(said), "Account %.64s made. Next: storegridctl "
 	    "client add %.64s/NAME", argv[0], argv[0]);
-	code = wbuf_rc(&body) != RC_OK ? CTL_USAGE :
-	    change(c, "POST", "/api/v1/accounts", (const char *)body.data, said);
+	if ((text = ctl_body_end(&j)) != NULL)
+		code = ctl_change(c, "POST", "/api/v1/accounts", text, said);
 	wbuf_free(&body);
 	return code;
 }
@@ -103,26 +35,56 @@ static void
 print_account(const struct json_doc *d, const struct json_value *v)
 {
 	ctl_print(json_string(d, v, "account", ""), 24);
-	printf("%-9lld", (long long)json_int(d, v, "clients", 0));
+	ctl_print_num(json_int(d, v, "clients", 0), 9);
 	ctl_print_time(json_int(d, v, "created", 0), 0);
-	putchar('\n');
 }
 
 int
 ctl_account_list(struct ctl *c, int argc, char **argv)
 {
+	static const struct ctl_table t = {
+		"/api/v1/accounts", "accounts", "No accounts.",
+		"ACCOUNT                 CLIENTS  CREATED", print_account,
+	};
+
 	(void)argc;
 	(void)argv;
-	return list(c, "/api/v1/accounts", "accounts",
-	    "ACCOUNT                 CLIENTS  CREATED", print_account);
+	return ctl_list(c, &t);
 }
 
 int
 ctl_account_rm(struct ctl *c, int argc, char **argv)
 {
+	char path[CTL_PATH_MAX];
+	int code;
+
 	(void)argc;
-	return object_call(c, "DELETE", "accounts", argv[0], NULL, NULL,
-	    "Account removed.");
+	if ((code = ctl_path(path, "accounts", argv[0], NULL)) != CTL_OK)
+		return code;
+	return ctl_change(c, "DELETE", path, NULL, "Account removed.");
+}
+
+static const char *
+token_body(struct ctl *c, struct json *j, char *arg)
+{
+	char *name;
+
+	if (c->expires != 0 &&
+	    (c->expires < TOKEN_MIN_S || c->expires > TOKEN_MAX_S)) {
+		fprintf(stderr, "storegridctl: --expires: from one minute "
+		    "(60s) to 90 days (90d)\n");
+		return NULL;
+	}
+	if (!ctl_split_name(arg, &name))
+		return NULL;
+	json_object(j, NULL);
+	json_put_str(j, "account", arg);
+	json_put_str(j, "name", name);
+	if (c->host != NULL)
+		json_put_str(j, "host", c->host);
+	if (c->expires != 0)
+		json_put_i64(j, "expires", c->expires);
+	return ctl_body_end(j);
 }
 
 /* The token is printed alone on standard output, so that it can be piped into
@@ -133,27 +95,15 @@ make_token(struct ctl *c, const char *path, char *arg)
 	struct wbuf body = WBUF_INIT(4096);
 	struct json_doc *doc = NULL;
 	const struct json_value *v;
+	const char *text;
 	struct json j;
-	char *name, until[32];
-	int code;
+	char until[32];
+	int code = CTL_USAGE;
 
-	if (!split_name(arg, &name))
-		return CTL_USAGE;
 	json_init(&j, &body);
-	json_object(&j, NULL);
-	json_put_str(&j, "account", arg);
-	json_put_str(&j, "name", name);
-	if (c->host != NULL)
-		json_put_str(&j, "host", c->host);
-	if (c->expires != 0)
-		json_put_i64(&j, "expires", c->expires);
-	json_end(&j);
-	wbuf_u8(&body, 0);
-	if (wbuf_rc(&body) != RC_OK) {
-		code = CTL_USAGE;
+	if ((text = token_body(c, &j, arg)) == NULL)
 		goto out;
-	}
-	code = ctl_call(c, "POST", path, (const char *)body.data, &doc);
+	code = ctl_call(c, "POST", path, text, &doc);
 	if (code != CTL_OK || c->json)
 		goto out;
 	v = json_first(doc, json_get(doc, json_root(doc), "tokens"));
@@ -185,36 +135,39 @@ ctl_token_add(struct ctl *c, int argc, char **argv)
 static void
 print_client(const struct json_doc *d, const struct json_value *v)
 {
-	char name[160];
-
-	snprintf(name, sizeof(name), "%s/%s", json_string(d, v, "account", ""),
-	    json_string(d, v, "name", ""));
-	ctl_print(name, 32);
+	ctl_print_client(d, v, 32);
 	ctl_print(json_string(d, v, "state", ""), 10);
 	ctl_print_time(json_int(d, v, "last_seen", 0), 18);
 	ctl_print(json_string(d, v, "vault", ""), 0);
-	putchar('\n');
 }
 
 int
 ctl_client_list(struct ctl *c, int argc, char **argv)
 {
+	static const struct ctl_table t = {
+		"/api/v1/clients", "clients", "No clients.",
+		"CLIENT                          STATE     LAST SEEN         "
+		"VAULT", print_client,
+	};
+
 	(void)argc;
 	(void)argv;
-	return list(c, "/api/v1/clients", "clients",
-	    "CLIENT                          STATE     LAST SEEN         VAULT",
-	    print_client);
+	return ctl_list(c, &t);
 }
 
 static int
 client_call(struct ctl *c, char *arg, const char *method, const char *action,
     const char *said)
 {
-	char *name;
+	char path[CTL_PATH_MAX], *name;
+	int code;
 
-	if (!split_name(arg, &name))
+	if (!ctl_split_name(arg, &name))
 		return CTL_USAGE;
-	return object_call(c, method, "clients", arg, name, action, said);
+	if ((code = ctl_path(path, "clients", arg, name, action, NULL)) !=
+	    CTL_OK)
+		return code;
+	return ctl_change(c, method, path, NULL, said);
 }
 
 int
@@ -243,53 +196,59 @@ ctl_client_rm(struct ctl *c, int argc, char **argv)
 static void
 print_token(const struct json_doc *d, const struct json_value *v)
 {
-	char name[160];
+	char id[13];
 
-	snprintf(name, sizeof(name), "%s/%s", json_string(d, v, "account", ""),
-	    json_string(d, v, "name", ""));
-	printf("%.12s  ", json_string(d, v, "token", ""));
-	ctl_print(name, 32);
+	snprintf(id, sizeof(id), "%s", json_string(d, v, "token", ""));
+	ctl_print(id, 14);
+	ctl_print_client(d, v, 32);
 	ctl_print(json_string(d, v, "state", ""), 9);
 	ctl_print_time(json_int(d, v, "expires", 0), 0);
-	putchar('\n');
 }
 
 int
 ctl_token_list(struct ctl *c, int argc, char **argv)
 {
+	static const struct ctl_table t = {
+		"/api/v1/tokens", "tokens", "No tokens.",
+		"TOKEN         CLIENT                          STATE    "
+		"EXPIRES", print_token,
+	};
+
 	(void)argc;
 	(void)argv;
-	return list(c, "/api/v1/tokens", "tokens",
-	    "TOKEN         CLIENT                          STATE    EXPIRES",
-	    print_token);
+	return ctl_list(c, &t);
 }
 
 int
 ctl_token_revoke(struct ctl *c, int argc, char **argv)
 {
+	char path[CTL_PATH_MAX];
+	int code;
+
 	(void)argc;
-	return object_call(c, "DELETE", "tokens", argv[0], NULL, NULL,
-	    "Token revoked.");
+	if ((code = ctl_path(path, "tokens", argv[0], NULL)) != CTL_OK)
+		return code;
+	return ctl_change(c, "DELETE", path, NULL, "Token revoked.");
 }
 
 static void
 print_vault(const struct json_doc *d, const struct json_value *v)
 {
-	char name[160];
-
-	snprintf(name, sizeof(name), "%s/%s", json_string(d, v, "account", ""),
-	    json_string(d, v, "name", ""));
 	ctl_print(json_string(d, v, "vault", ""), 34);
 	ctl_print(json_string(d, v, "state", ""), 10);
-	ctl_print(name, 0);
-	putchar('\n');
+	ctl_print_client(d, v, 0);
 }
 
 int
 ctl_vault_list(struct ctl *c, int argc, char **argv)
 {
+	static const struct ctl_table t = {
+		"/api/v1/vaults", "vaults", "No vaults.",
+		"VAULT                             STATE     CLIENT",
+		print_vault,
+	};
+
 	(void)argc;
 	(void)argv;
-	return list(c, "/api/v1/vaults", "vaults",
-	    "VAULT                             STATE     CLIENT", print_vault);
+	return ctl_list(c, &t);
 }

@@ -1,16 +1,15 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "client/cli/escape.h"
 #include "common/io.h"
 #include "common/json.h"
 #include "common/rc.h"
@@ -107,23 +106,25 @@ exchange(struct ctl *c, const char *method, const char *path,
 static int
 explain(int status, const char *body, size_t len)
 {
-	struct json_doc *doc;
+	struct json_doc *doc = NULL;
+	struct wbuf buf = WBUF_INIT(65536);
 	const char *why = NULL;
 
 	if (json_parse(body, len, 16, &doc) == RC_OK)
 		why = json_string(doc, json_root(doc), "error", NULL);
 	fprintf(stderr, "storegridctl: ");
 	if (why != NULL && why[0] != '\0')
-		fprintf(stderr, "%s\n", why);
+		fprintf(stderr, "%s\n", escaped(&buf, why, strlen(why), false));
 	else
 		fprintf(stderr, "the server answered %d\n", status);
+	wbuf_free(&buf);
 	json_free(doc);
 	return CTL_FAILED;
 }
 
-int
-ctl_call(struct ctl *c, const char *method, const char *path,
-    const char *body, struct json_doc **doc)
+static int
+call(struct ctl *c, const char *method, const char *path, const char *body,
+    bool print, struct json_doc **doc)
 {
 	struct wbuf in = WBUF_INIT(ANSWER_MAX);
 	const char *text, *end;
@@ -144,82 +145,32 @@ ctl_call(struct ctl *c, const char *method, const char *path,
 	status = atoi(text + 9);
 	end += 4;
 	len = in.len - (size_t)(end - text);
-	if (status != 200) {
+	if (status < 200 || status > 299) {
 		code = explain(status, end, len);
 		goto out;
 	}
-	if (json_parse(end, len, ANSWER_VALUES, doc) != RC_OK) {
+	if (len > 0 && json_parse(end, len, ANSWER_VALUES, doc) != RC_OK) {
 		fprintf(stderr, "storegridctl: the answer makes no sense\n");
 		code = CTL_FAILED;
 		goto out;
 	}
-	if (c->json)
+	if (print)
 		printf("%.*s\n", (int)len, end);
 out:
 	wbuf_free(&in);
 	return code;
 }
 
-bool
-ctl_path_add(char *path, size_t size, const char *segment)
+int
+ctl_call(struct ctl *c, const char *method, const char *path,
+    const char *body, struct json_doc **doc)
 {
-	static const char digits[] = "0123456789ABCDEF";
-	size_t n = strlen(path);
-
-	if (n + 1 >= size)
-		return false;
-	path[n++] = '/';
-	for (; *segment != '\0'; segment++) {
-		unsigned char c = (unsigned char)*segment;
-
-		if (n + 4 >= size)
-			return false;
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.') {
-			path[n++] = (char)c;
-			continue;
-		}
-		path[n++] = '%';
-		path[n++] = digits[c >> 4];
-		path[n++] = digits[c & 15];
-	}
-	path[n] = '\0';
-	return true;
+	return call(c, method, path, body, c->json, doc);
 }
 
-void
-ctl_print(const char *s, int width)
+int
+ctl_ask(struct ctl *c, const char *method, const char *path,
+    const char *body, struct json_doc **doc)
 {
-	int n = 0;
-
-	for (; *s != '\0'; s++, n++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c < 0x20 || c == 0x7f)
-			putchar('?');
-		else
-			putchar(c);
-	}
-	while (n++ < width)
-		putchar(' ');
-}
-
-void
-ctl_time_text(long long t, char *out, size_t size)
-{
-	time_t when = (time_t)t;
-	struct tm tm;
-
-	snprintf(out, size, "never");
-	if (t != 0 && localtime_r(&when, &tm) != NULL)
-		strftime(out, size, "%Y-%m-%d %H:%M", &tm);
-}
-
-void
-ctl_print_time(long long t, int width)
-{
-	char text[32];
-
-	ctl_time_text(t, text, sizeof(text));
-	ctl_print(text, width);
+	return call(c, method, path, body, false, doc);
 }

@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/num.h"
 #include "common/rc.h"
@@ -14,11 +13,13 @@ struct lines {
 	const char	*p, *end;
 };
 
+/* pchar of RFC 3986, without the percent sign */
 static bool
-is_token(unsigned char c)
+is_path_char(unsigned char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || (c != 0 && strchr("!#$%&'*+-.^_`|~", c));
+	    (c >= '0' && c <= '9') ||
+	    (c != 0 && strchr("-._~!$&'()*+,;=:@", c) != NULL);
 }
 
 /* Next line without its CRLF.  A bare CR, bare LF or NUL is refused. */
@@ -75,7 +76,7 @@ add_segment(struct http_request *r, const char *p, size_t len)
 				return RC_PROTO;
 			c = (unsigned char)(hi << 4 | lo);
 			i += 2;
-		} else if (!is_token(c) && !strchr(":@(),;=", c)) {
+		} else if (!is_path_char(c)) {
 			return RC_PROTO;
 		}
 		if (c < 0x20 || c == 0x7f || c == '/' ||
@@ -93,11 +94,19 @@ add_segment(struct http_request *r, const char *p, size_t len)
 static int
 parse_target(struct http_request *r, const char *p, size_t len)
 {
-	const char *slash;
+	const char *slash, *query;
 	int rc;
 
 	if (len == 0 || len > HTTP_TARGET_MAX || p[0] != '/')
 		return RC_PROTO;
+	if ((query = memchr(p, '?', len)) != NULL) {
+		size_t n = (size_t)(query - p) + 1;
+
+		if ((rc = http_parse_query(&r->query, query + 1, len - n)) !=
+		    RC_OK)
+			return rc;
+		len = n - 1;
+	}
 	p++;
 	len--;
 	while (len > 0) {
@@ -142,83 +151,6 @@ parse_request_line(struct http_request *r, const char *p, size_t len)
 	return RC_PROTO;
 }
 
-static int
-parse_length(const char *p, size_t len, size_t *out)
-{
-	size_t i, v = 0;
-
-	if (len == 0 || len > 7)
-		return RC_PROTO;
-	for (i = 0; i < len; i++) {
-		if (p[i] < '0' || p[i] > '9')
-			return RC_PROTO;
-		v = v * 10 + (size_t)(p[i] - '0');
-	}
-	if (v > HTTP_BODY_MAX)
-		return RC_LIMIT;
-	*out = v;
-	return RC_OK;
-}
-
-static bool
-name_is(const char *p, size_t len, const char *name)
-{
-	return len == strlen(name) && strncasecmp(p, name, len) == 0;
-}
-
-struct seen {
-	bool	host, length;
-};
-
-static int
-parse_header(struct http_request *r, struct seen *seen, const char *p,
-    size_t len)
-{
-	const char *colon, *value;
-	size_t i, name_len, value_len;
-
-	if ((colon = memchr(p, ':', len)) == NULL || colon == p)
-		return RC_PROTO;
-	name_len = (size_t)(colon - p);
-	for (i = 0; i < name_len; i++)
-		if (!is_token((unsigned char)p[i]))
-			return RC_PROTO;
-	value = colon + 1;
-	value_len = len - name_len - 1;
-	while (value_len > 0 && (*value == ' ' || *value == '\t')) {
-		value++;
-		value_len--;
-	}
-	while (value_len > 0 && (value[value_len - 1] == ' ' ||
-	    value[value_len - 1] == '\t'))
-		value_len--;
-	for (i = 0; i < value_len; i++)
-		if (((unsigned char)value[i] < 0x20 && value[i] != '\t') ||
-		    value[i] == 0x7f)
-			return RC_PROTO;
-
-	if (name_is(p, name_len, "host")) {
-		if (seen->host || value_len == 0 ||
-		    value_len >= sizeof(r->host))
-			return RC_PROTO;
-		seen->host = true;
-		memcpy(r->host, value, value_len);
-		r->host[value_len] = '\0';
-		return RC_OK;
-	}
-	if (name_is(p, name_len, "content-length")) {
-		if (seen->length)
-			return RC_PROTO;
-		seen->length = true;
-		return parse_length(value, value_len, &r->body_len);
-	}
-	if (name_is(p, name_len, "transfer-encoding") ||
-	    name_is(p, name_len, "expect") ||
-	    name_is(p, name_len, "upgrade") || name_is(p, name_len, "te"))
-		return RC_PROTO;
-	return RC_OK;
-}
-
 /* Bytes of the head with its empty line, 0 when that has not come. */
 static size_t
 find_end(const char *p, size_t len)
@@ -233,7 +165,7 @@ http_parse(const char *p, size_t len, struct http_request *r,
     size_t *head_len)
 {
 	struct lines in;
-	struct seen seen = { 0 };
+	unsigned int seen = 0;
 	const char *line;
 	size_t n, headers = 0;
 	int rc;
@@ -255,8 +187,8 @@ http_parse(const char *p, size_t len, struct http_request *r,
 			break;
 		if (headers++ == HTTP_HEADERS_MAX)
 			return RC_LIMIT;
-		if ((rc = parse_header(r, &seen, line, n)) != RC_OK)
+		if ((rc = http_parse_header(r, &seen, line, n)) != RC_OK)
 			return rc;
 	}
-	return seen.host ? RC_OK : RC_PROTO;
+	return (seen & HTTP_SEEN_HOST) != 0 ? RC_OK : RC_PROTO;
 }

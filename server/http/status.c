@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "common/rc.h"
-#include "server/http/api.h"
+#include "server/http/catrows.h"
+#include "server/http/status.h"
 
 /*
  * Processes and ports, as the master tells them.  Processes come first, then
@@ -93,62 +94,92 @@ put_port(struct json *j, struct rbuf *in)
 	return RC_OK;
 }
 
-static int
-put_end(struct json *j, struct rbuf *in)
+int
+status_end_get(struct rbuf *in, struct status_end *e)
 {
-	char version[32], id[64];
-	int64_t started;
-	uint32_t sessions, vaults;
 	int rc;
 
-	if ((rc = rbuf_str(in, version, sizeof(version))) != RC_OK ||
-	    (rc = rbuf_str(in, id, sizeof(id))) != RC_OK ||
-	    (rc = rbuf_i64(in, &started)) != RC_OK ||
-	    (rc = rbuf_u32(in, &sessions)) != RC_OK ||
-	    (rc = rbuf_u32(in, &vaults)) != RC_OK ||
-	    (rc = rbuf_end(in)) != RC_OK)
+	if ((rc = rbuf_str(in, e->version, sizeof(e->version))) != RC_OK ||
+	    (rc = rbuf_str(in, e->id, sizeof(e->id))) != RC_OK ||
+	    (rc = rbuf_i64(in, &e->started)) != RC_OK ||
+	    (rc = rbuf_u32(in, &e->sessions)) != RC_OK ||
+	    (rc = rbuf_u32(in, &e->vaults)) != RC_OK)
 		return rc;
-	json_put_str(j, "version", version);
-	json_put_str(j, "id", id);
-	json_put_str(j, "mode", "server");
-	json_put_i64(j, "started", started);
-	json_put_u64(j, "sessions", sessions);
-	json_put_u64(j, "vaults", vaults);
+	return rbuf_end(in);
+}
+
+static int
+put_end(struct api *a, struct rbuf *in)
+{
+	struct json *j = &a->json;
+	struct status_end e;
+	int rc;
+
+	if ((rc = status_end_get(in, &e)) != RC_OK)
+		return rc;
+	json_put_str(j, "version", e.version);
+	json_put_str(j, "id", e.id);
+	json_put_str(j, "mode", cat_mode_word(a->conf.mode));
+	json_put_i64(j, "started", e.started);
+	json_put_u64(j, "sessions", e.sessions);
+	json_put_u64(j, "vaults", e.vaults);
 	return RC_OK;
 }
 
 int
-api_status(struct api *a)
+status_ask(struct api *a, status_row *row, void *arg)
 {
 	struct msg m;
-	bool ports = false;
 	int rc;
 
 	if ((rc = chan_send(a->env.parent, MSG_STATUS, NULL, -1)) != RC_OK)
 		goto out;
-	json_array(&a->json, "processes");
 	while ((rc = chan_recv_wait(a->env.parent, &m,
 	    STATUS_TIMEOUT_MS)) == RC_OK) {
-		if (m.type == MSG_STATUS_PROC && !ports) {
-			rc = put_proc(&a->json, &m.body);
-		} else if (m.type == MSG_STATUS_PORT) {
-			if (!ports) {
-				json_end_array(&a->json);
-				json_array(&a->json, "ports");
-				ports = true;
-			}
-			rc = put_port(&a->json, &m.body);
-		} else if (m.type == MSG_STATUS_END) {
-			json_end_array(&a->json);
-			rc = put_end(&a->json, &m.body);
-			if (rc == RC_OK)
+		switch (m.type) {
+		case MSG_STATUS_PROC:
+		case MSG_STATUS_PORT:
+			rc = row(a, arg, m.type, &m.body);
+			break;
+		case MSG_STATUS_END:
+			if ((rc = row(a, arg, m.type, &m.body)) == RC_OK)
 				return 200;
-		} else {
-			rc = RC_STATE;
+			break;
+		default:
+			rc = api_on_master(a, &m);
 		}
 		if (rc != RC_OK)
 			break;
 	}
 out:
+	a->last = true;
 	return api_fail(a, 503, "the master did not answer: %s", rc_str(rc));
+}
+
+/* Two arrays: processes come first, then ports. */
+static int
+put_row(struct api *a, void *arg, uint16_t type, struct rbuf *in)
+{
+	bool *ports = arg;
+
+	if (type == MSG_STATUS_PROC)
+		return *ports ? RC_STATE : put_proc(&a->json, in);
+	if (!*ports) {
+		json_end_array(&a->json);
+		json_array(&a->json, "ports");
+		*ports = true;
+	}
+	if (type == MSG_STATUS_PORT)
+		return put_port(&a->json, in);
+	json_end_array(&a->json);
+	return put_end(a, in);
+}
+
+int
+api_status(struct api *a)
+{
+	bool ports = false;
+
+	json_array(&a->json, "processes");
+	return status_ask(a, put_row, &ports);
 }

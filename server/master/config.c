@@ -121,24 +121,11 @@ check_list(const char *key, const struct conf_list *l, char *err, size_t size)
 static int
 check_mode(const struct conf *c, char *err, size_t size)
 {
-	switch (c->mode) {
-	case CONF_MODE_SERVER:
+	if (c->mode != CONF_MODE_REPLICATION)
 		return RC_OK;
-	case CONF_MODE_CLIENT:
-		snprintf(err, size, "Mode = \"client\": the agent with its "
-		    "schedules is not in this version; use the storegrid "
-		    "command (from cron) and no daemon");
-		return RC_CONFIG;
-	case CONF_MODE_BOTH:
-		snprintf(err, size, "Mode = \"both\": the agent with its "
-		    "schedules is not in this version; set Mode = \"server\" "
-		    "and use the storegrid command for this machine");
-		return RC_CONFIG;
-	default:
-		snprintf(err, size, "Mode = \"replication\": replication is "
-		    "not in this version; only \"server\" is");
-		return RC_CONFIG;
-	}
+	snprintf(err, size, "Mode = \"replication\": replication is not in this "
+	    "version; \"server\", \"client\" and \"both\" are");
+	return RC_CONFIG;
 }
 
 static int

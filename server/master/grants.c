@@ -19,6 +19,9 @@ static const char *const auth_events[] = {
 	[AUTH_EV_UNKNOWN] = "unknown-client-or-key",
 	[AUTH_EV_DISABLED] = "disabled-client",
 	[AUTH_EV_PROTOCOL] = "protocol",
+	[AUTH_EV_PASSWORD] = "wrong-password",
+	[AUTH_EV_BEARER] = "unknown-session-or-token",
+	[AUTH_EV_PAIR] = "pairing",
 };
 
 static int
@@ -120,13 +123,15 @@ on_auth_event(void *self, struct chan *c, struct msg *msg)
 	    (rc = rbuf_u8(&msg->body, &what)) != RC_OK ||
 	    (rc = rbuf_end(&msg->body)) != RC_OK)
 		return rc;
-	if (what == 0 || what > AUTH_EV_PROTOCOL)
+	if (what == 0 || what >= AUTH_EV_MAX)
 		return RC_RANGE;
 	worker = proc_by_worker(p->m, number);
 	if (worker == NULL || worker->conn.id != conn ||
 	    worker->state != PROC_BUSY)
 		return RC_OK;
 	worker->event = what;
+	if (what == AUTH_EV_PAIR)
+		return RC_OK;
 	/* The stable line, see doc/storegridd.8. */
 	log_warn("auth-failure addr=%s port=%u reason=%s",
 	    addr_text(&worker->conn.addr, text, sizeof(text)),

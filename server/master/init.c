@@ -27,21 +27,23 @@ struct dir {
 	bool		or_root;	/* may be root's as well */
 };
 
-#define DIRS		6
+#define DIRS		7
 
-static void
+/* How many there are: the last is the vaults', which a client has not. */
+static size_t
 list_dirs(const struct conf *c, struct dir d[DIRS])
 {
 	static const struct dir model[DIRS] = {
 		{ "",		0711, 0022, 0001, ROLE_MASTER,	true },
 		{ "/auth",	0700, 0077, 0700, ROLE_AUTH,	false },
 		{ "/keyd",	0700, 0077, 0700, ROLE_KEYD,	false },
-		{ "",		0700, 0077, 0700, ROLE_STORE,	false },
+		{ "/catalog",	0700, 0077, 0700, ROLE_CATALOG,	false },
 		{ "",		0755, 0022, 0001, ROLE_MASTER,	true },
 		{ "/empty",	0755, 0022, 0001, ROLE_NONE,	true },
+		{ "",		0700, 0077, 0700, ROLE_STORE,	false },
 	};
-	const char *base[DIRS] = { c->state, c->state, c->state, c->vaults,
-	    c->run, c->run };
+	const char *base[DIRS] = { c->state, c->state, c->state, c->state,
+	    c->run, c->run, c->vaults };
 	size_t i;
 
 	for (i = 0; i < DIRS; i++) {
@@ -50,6 +52,7 @@ list_dirs(const struct conf *c, struct dir d[DIRS])
 		snprintf(d[i].path, sizeof(d[i].path), "%.200s%.16s", base[i],
 		    model[i].path);
 	}
+	return conf_serves(c) ? DIRS : DIRS - 1;
 }
 
 /* Missing parents are ordinary directories. */
@@ -205,11 +208,10 @@ init_dirs(struct master *m, bool make)
 	struct dir d[DIRS];
 	struct stat st;
 	int rc = RC_OK;
-	size_t i;
+	size_t i, n = list_dirs(&m->conf, d);
 
-	list_dirs(&m->conf, d);
 	m->keys_made = keys_were_made(&m->conf);
-	for (i = 0; i < DIRS; i++) {
+	for (i = 0; i < n; i++) {
 		if (stat(d[i].path, &st) != 0 && errno == ENOENT) {
 			if (d[i].role == ROLE_KEYD && m->keys_made) {
 				fprintf(stderr, "storegridd: %s is missing, "

@@ -131,6 +131,15 @@ static const struct handler from_auth[] = {
 	{ MSG_GRANT, PROC_IDLE, on_grant },
 	{ MSG_AUTH_EVENT, PROC_IDLE, on_auth_event },
 	{ MSG_CUT_OFF, PROC_IDLE, on_cut_off },
+	{ MSG_API_GRANT, PROC_IDLE, on_api_grant },
+	{ MSG_API_CUT, PROC_IDLE, on_api_cut },
+};
+static const struct handler from_catalog[] = {
+	{ MSG_DIAL, PROC_IDLE, on_dial },
+	{ MSG_CAT_WAKE, PROC_IDLE, on_cat_wake },
+};
+static const struct handler from_dialer[] = {
+	{ MSG_DIALED, PROC_IDLE, on_dialed },
 };
 static const struct handler from_store[] = {
 	/* before or after READY: opening a vault needs no untrusted byte, but
@@ -152,6 +161,8 @@ static const struct {
 	TABLE(ROLE_AUTH, from_auth),
 	TABLE(ROLE_STORE, from_store),
 	TABLE(ROLE_API, from_api),
+	TABLE(ROLE_CATALOG, from_catalog),
+	TABLE(ROLE_DIALER, from_dialer),
 };
 
 static int
@@ -209,7 +220,7 @@ static size_t
 collect(struct master *m)
 {
 	struct proc *p;
-	size_t n = 0, need = 2;
+	size_t n = 0, need = 3;
 	void *fds, *owners;
 
 	for (p = m->procs; p != NULL; p = p->next)
@@ -233,6 +244,10 @@ collect(struct master *m)
 		loop.fds[n] = (struct pollfd){ chan_fd(p->chan),
 		    (short)(POLLIN | (p->out != NULL ? POLLOUT : 0)), 0 };
 		loop.owners[n++] = p;
+	}
+	if (dialer_socket(m) != -1) {
+		loop.fds[n] = (struct pollfd){ dialer_socket(m), POLLIN, 0 };
+		loop.owners[n++] = NULL;
 	}
 	if (m->reload != NULL) {
 		loop.fds[n] = (struct pollfd){ confload_fd(m->reload),
@@ -319,7 +334,10 @@ loop_run(struct master *m)
 			if (loop.fds[i].revents == 0)
 				continue;
 			if (p == NULL) {
-				reload_step(m);
+				if (loop.fds[i].fd == dialer_socket(m))
+					dialer_accept(m);
+				else
+					reload_step(m);
 				continue;
 			}
 			if (p->chan != NULL &&

@@ -32,10 +32,15 @@
 static struct master master = {
 	.lock_fd = -1,
 	.svc = {
-		[SVC_LOGGER] = { .role = ROLE_LOGGER },
-		[SVC_KEYD] = { .role = ROLE_KEYD },
-		[SVC_AUTH] = { .role = ROLE_AUTH },
-		[SVC_LISTENER] = { .role = ROLE_LISTENER },
+		[SVC_LOGGER] = { .role = ROLE_LOGGER, .needed = true },
+		[SVC_KEYD] = { .role = ROLE_KEYD, .needed = true },
+		[SVC_AUTH] = { .role = ROLE_AUTH, .needed = true },
+		[SVC_LOGIN] = { .role = ROLE_LOGIN },
+		[SVC_CATALOG] = { .role = ROLE_CATALOG },
+		[SVC_MCAST] = { .role = ROLE_MCAST },
+		[SVC_SCAN] = { .role = ROLE_SCAN },
+		[SVC_DIALER] = { .role = ROLE_DIALER },
+		[SVC_LISTENER] = { .role = ROLE_LISTENER, .needed = true },
 	},
 	.waiting_tail = &master.waiting,
 	.notify = { .fd = -1 },
@@ -135,7 +140,8 @@ static void
 open_programs(struct master *m)
 {
 	static const uint32_t mask = R(LOGGER) | R(LISTENER) | R(SESSION) |
-	    R(API) | R(KEYD) | R(AUTH) | R(STORE) | R(CONFPARSE);
+	    R(API) | R(KEYD) | R(AUTH) | R(LOGIN) | R(STORE) | R(CATALOG) |
+	    R(MCAST) | R(SCAN) | R(DIALER) | R(PEER) | R(CONFPARSE);
 	char what[512] = "", err[1024];
 	int rc;
 

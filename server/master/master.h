@@ -25,7 +25,9 @@
 #define EXIT_TEMPFAIL		75	/* another master has the state */
 
 #define MASTER_API_IDLE		2
-#define MASTER_API_MAX		16
+#define MASTER_API_MAX		16	/* of the control socket */
+#define MASTER_GUI_MAX		64	/* of Ports.GUI */
+#define MASTER_GUI_HALFOPEN	32	/* ... without a right yet */
 #define MASTER_WORKERS_MAX	900	/* sessions and stores, see CHANNELS_MAX */
 #define MASTER_WAITING_MAX	256	/* connections waiting for a worker */
 #define MASTER_WAITING_MS	10000
@@ -39,7 +41,10 @@
 #define MASTER_SETUP_MS		30000	/* a worker's, until READY */
 #define MASTER_LOGIN_MS		40000	/* a session's, which keeps 30 itself */
 #define MASTER_STATUS_MS	1000	/* STATUS waits for those that start */
-#define MASTER_API_MS		120000
+#define MASTER_API_MS		900000	/* an event stream begins anew */
+#define MASTER_PEERS_MAX	8
+#define MASTER_PEER_MS		40000
+#define MASTER_DIALS_MAX	32
 #define MASTER_WORKER_TRIES	8	/* that die at once at the start */
 #define MASTER_START_TRIES	3	/* of a role, before the server is up */
 
@@ -87,11 +92,18 @@ struct proc {
 	uint64_t	 kill_at;	/* 0: not to be killed */
 	bool		 ready;		/* it said so */
 	bool		 ended_by_us;
+	bool		 outside;	/* systemd started it: no child of ours */
 	struct queued	*out, **out_tail;
 	unsigned int	 nout;
 	/* session and api */
 	struct conn	 conn;
 	bool		 authed;
+	/* api */
+	uint8_t		 right;		/* enum right */
+	uint8_t		 identity[32];	/* of a peer that called */
+	char		 user[64];
+	/* peer */
+	uint32_t	 dial;
 	uint8_t		 event;		/* enum auth_event, 0 none */
 	uint64_t	 status_at;	/* asked; answered by then */
 	uint8_t		 client[16];	/* after the grant */
@@ -133,23 +145,38 @@ struct vault {
 	unsigned int	 npending;
 };
 
+/* What a process is started for. */
+struct task {
+	struct vault		*vault;		/* store */
+	const struct grant	*grant;		/* store */
+	uint32_t		 dial;		/* peer */
+};
+
+/* A connection that the dialer was asked for. */
+struct dial {
+	uint32_t	 id;
+	uint8_t		 purpose;	/* enum dial_purpose, 0: unused */
+};
+
 /* The long-lived roles: one process each, restarted with back-off. */
 struct service {
 	enum role	 role;
+	bool		 needed;	/* no start without it */
 	struct proc	*proc;
 	uint64_t	 not_before;	/* of the next start */
 	unsigned int	 backoff_ms;
 	unsigned int	 failures;	/* in a row, without READY */
 };
 
-enum { SVC_LOGGER, SVC_KEYD, SVC_AUTH, SVC_LISTENER, SVC_MAX };
+enum { SVC_LOGGER, SVC_KEYD, SVC_AUTH, SVC_LOGIN, SVC_CATALOG, SVC_MCAST,
+	SVC_SCAN, SVC_DIALER, SVC_LISTENER, SVC_MAX };
 
 enum phase {
 	PHASE_START,			/* logger, keyd, auth */
 	PHASE_UP,
 	PHASE_DRAIN,			/* sessions end */
 	PHASE_STORES,			/* stores end */
-	PHASE_LAST,			/* auth, keyd, logger */
+	PHASE_LAST,			/* the helpers, the logger last */
 };
 
 struct master {
@@ -183,6 +210,7 @@ struct master {
 	struct waiting	*waiting, **waiting_tail;
 	unsigned int	 nwaiting;
 	struct vault	*vaults;
+	struct dial	 dials[MASTER_DIALS_MAX];
 	/* workers that died before READY: slow down */
 	unsigned int	 bad_starts;
 	uint64_t	 spawn_after;
@@ -219,8 +247,10 @@ void	loop_due(uint64_t at);		/* wake no later than this */
 uint64_t loop_now(void);		/* milliseconds, of this turn */
 
 /* proc.c */
-struct proc *proc_start(struct master *m, enum role role, struct vault *v,
-	    const struct grant *g);
+struct proc *proc_start(struct master *m, enum role role,
+	    const struct task *t);		/* t may be NULL */
+/* Takes the descriptor. */
+struct proc *proc_adopt(struct master *m, enum role role, int fd, pid_t pid);
 void	proc_free(struct proc *p);
 /* Takes the body.  Never blocks: queues for a long-lived role, kills a worker
  * that does not read.  Failures have been dealt with when it returns. */
@@ -243,6 +273,13 @@ void	master_log_sink(struct master *m);
 /* "session" and its connection's address for a log line. */
 const char *proc_text(const struct proc *p, char *out, size_t size);
 
+/* links.c: channels to logger, keyd, auth and catalog */
+int	links_make(enum role role, struct spawn *s, int far[SPAWN_FDS_MAX]);
+int	links_hand(struct proc *p, const int far[SPAWN_FDS_MAX]);
+void	links_rejoin(struct master *m, enum role far);
+/* The far end of one channel of p, to that helper. */
+int	link_give(struct proc *p, enum role far, int fd);
+
 /* pool.c */
 int	on_conn(void *self, struct chan *c, struct msg *msg);
 void	pool_worker_ready(struct proc *p);
@@ -258,7 +295,24 @@ int	on_grant(void *self, struct chan *c, struct msg *msg);
 int	on_auth_event(void *self, struct chan *c, struct msg *msg);
 int	on_cut_off(void *self, struct chan *c, struct msg *msg);
 
+/* users.c */
+int	on_api_grant(void *self, struct chan *c, struct msg *msg);
+int	on_api_cut(void *self, struct chan *c, struct msg *msg);
+void	api_local(struct proc *worker);
+void	audit(struct master *m, const char *act, const char *object,
+	    const char *detail);
+
+/* peers.c */
+int	on_dial(void *self, struct chan *c, struct msg *msg);
+int	on_dialed(void *self, struct chan *c, struct msg *msg);
+void	dialer_gone(struct master *m);
+/* The socket on which a dialer that systemd started comes; -1: we start it. */
+int	dialer_socket(const struct master *m);
+void	dialer_accept(struct master *m);
+void	catalog_gone(struct master *m);
+
 /* vaults.c */
+int	on_cat_wake(void *self, struct chan *c, struct msg *msg);
 int	on_store_state(void *self, struct chan *c, struct msg *msg);
 int	on_store_busy(void *self, struct chan *c, struct msg *msg);
 void	vault_grant(struct master *m, struct proc *worker,
@@ -278,6 +332,9 @@ void	drain_tick(struct master *m);
 void	reload_begin(struct master *m);
 void	reload_step(struct master *m);
 void	reload_tick(struct master *m);
+
+/* Is this role to run, by the configuration? */
+bool	svc_wanted(const struct master *m, enum role role);
 
 /* status.c */
 int	on_status(void *self, struct chan *c, struct msg *msg);

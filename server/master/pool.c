@@ -43,6 +43,7 @@ role_for(uint8_t kind)
 	case PORT_SERVER:
 	case PORT_SSL:
 		return ROLE_SESSION;
+	case PORT_GUI:
 	case PORT_CONTROL:
 		return ROLE_API;
 	default:
@@ -76,26 +77,52 @@ unlink_waiting(struct master *m, struct waiting **wp)
 	return w;
 }
 
+/* From a network, with a worker, and not logged in. */
 static bool
 is_half_open(const struct proc *p)
 {
-	return p->role == ROLE_SESSION && p->state == PROC_BUSY && !p->authed;
+	return (p->role == ROLE_SESSION || p->role == ROLE_API) &&
+	    p->state == PROC_BUSY && !p->authed &&
+	    p->conn.kind != PORT_CONTROL;
 }
 
 static unsigned int
-half_open(const struct master *m)
+half_open(const struct master *m, enum role role)
 {
 	const struct proc *p;
 	const struct waiting *w;
 	unsigned int n = 0;
 
 	for (p = m->procs; p != NULL; p = p->next)
-		if (is_half_open(p))
+		if (p->role == role && is_half_open(p))
 			n++;
 	for (w = m->waiting; w != NULL; w = w->next)
-		if (w->conn.kind != PORT_CONTROL)
+		if (w->conn.kind != PORT_CONTROL &&
+		    role_for(w->conn.kind) == role)
 			n++;
 	return n;
+}
+
+/* Workers that serve connections of this listener. */
+static unsigned int
+serving(const struct master *m, uint8_t kind)
+{
+	const struct proc *p;
+	unsigned int n = 0;
+
+	for (p = m->procs; p != NULL; p = p->next)
+		if ((p->state & (PROC_BUSY | PROC_STOPPING)) != 0 &&
+		    p->conn.kind == kind)
+			n++;
+	return n;
+}
+
+/* So that who is on the network never keeps out who is on the machine. */
+static bool
+has_room(const struct master *m, uint8_t kind)
+{
+	return kind == PORT_CONTROL ? serving(m, kind) < MASTER_API_MAX :
+	    kind != PORT_GUI || serving(m, kind) < MASTER_GUI_MAX;
 }
 
 /* How many of this network are with a worker or wait for one. */
@@ -126,14 +153,15 @@ refuse_waiting(struct master *m, struct waiting **wp)
 }
 
 static void
-evict_waiting(struct master *m)
+evict_waiting(struct master *m, enum role role)
 {
 	struct waiting **wp, **victim = NULL;
 	unsigned int n, most = 0;
 
 	/* In the order they came, so the first of equals is the oldest. */
 	for (wp = &m->waiting; *wp != NULL; wp = &(*wp)->next) {
-		if ((*wp)->conn.kind == PORT_CONTROL)
+		if ((*wp)->conn.kind == PORT_CONTROL ||
+		    role_for((*wp)->conn.kind) != role)
 			continue;
 		n = same_network(m, &(*wp)->conn.network);
 		if (n > most) {
@@ -151,14 +179,14 @@ evict_waiting(struct master *m)
  * does not.
  */
 static void
-evict(struct master *m)
+evict(struct master *m, enum role role)
 {
 	struct proc *p, *victim = NULL;
 	unsigned int n, most = 0;
 	char text[160];
 
 	for (p = m->procs; p != NULL; p = p->next) {
-		if (!is_half_open(p))
+		if (p->role != role || !is_half_open(p))
 			continue;
 		n = same_network(m, &p->conn.network);
 		if (n > most || (n == most && victim != NULL &&
@@ -168,7 +196,7 @@ evict(struct master *m)
 		}
 	}
 	if (victim == NULL) {
-		evict_waiting(m);
+		evict_waiting(m, role);
 		return;
 	}
 	log_notice("conn-evicted %s", proc_text(victim, text, sizeof(text)));
@@ -230,6 +258,8 @@ hand_over(struct proc *p, const struct conn *c, int fd)
 		return;
 	}
 	conn_state(m, c->id, CONN_TAKEN);
+	if (c->kind == PORT_CONTROL)
+		api_local(p);
 }
 
 static int
@@ -293,11 +323,14 @@ on_conn(void *self, struct chan *c, struct msg *msg)
 		return RC_OK;
 	}
 	addr_network(&conn.addr, &conn.network);
-	if (role == ROLE_SESSION && half_open(m) >= m->conf.halfopen_max)
-		evict(m);
+	if (conn.kind != PORT_CONTROL &&
+	    half_open(m, role) >= (role == ROLE_SESSION ?
+	    m->conf.halfopen_max : MASTER_GUI_HALFOPEN))
+		evict(m, role);
 	if (m->nwaiting >= MASTER_WAITING_MAX)
-		evict_waiting(m);
-	if ((worker = idle_worker(m, role)) != NULL) {
+		evict_waiting(m, role);
+	if (has_room(m, conn.kind) &&
+	    (worker = idle_worker(m, role)) != NULL) {
 		hand_over(worker, &conn, fd);
 		fd_close(&fd);
 	} else if (wait_for_worker(m, &conn, fd) != RC_OK) {
@@ -318,9 +351,10 @@ next_waiting(struct master *m, enum role role)
 	unsigned int n, least = UINT_MAX;
 
 	for (wp = &m->waiting; *wp != NULL; wp = &(*wp)->next) {
-		if (role_for((*wp)->conn.kind) != role)
+		if (role_for((*wp)->conn.kind) != role ||
+		    !has_room(m, (*wp)->conn.kind))
 			continue;
-		n = role == ROLE_API || m->nwaiting == 1 ? 0 :
+		n = (*wp)->conn.kind == PORT_CONTROL || m->nwaiting == 1 ? 0 :
 		    same_network(m, &(*wp)->conn.network);
 		if (n < least) {
 			least = n;
@@ -352,7 +386,8 @@ waiting_for(const struct master *m, enum role role)
 	unsigned int n = 0;
 
 	for (w = m->waiting; w != NULL; w = w->next)
-		if (role_for(w->conn.kind) == role)
+		if (role_for(w->conn.kind) == role &&
+		    has_room(m, w->conn.kind))
 			n++;
 	return n;
 }
@@ -369,7 +404,7 @@ fill(struct master *m, enum role role, unsigned int idle, unsigned int max)
 			loop_due(loop_now());
 			return;
 		}
-		if (proc_start(m, role, NULL, NULL) == NULL) {
+		if (proc_start(m, role, NULL) == NULL) {
 			m->bad_starts++;
 			m->spawn_after = loop_now() + 1000;
 			loop_due(m->spawn_after);
@@ -390,24 +425,28 @@ pool_fill(struct master *m)
 		loop_due(m->spawn_after);
 		return;
 	}
-	fill(m, ROLE_SESSION, c->pool_min,
-	    c->pool_min + c->pool_max + c->halfopen_max);
-	fill(m, ROLE_API, MASTER_API_IDLE, MASTER_API_MAX + MASTER_API_IDLE);
+	if (conf_serves(c))
+		fill(m, ROLE_SESSION, c->pool_min,
+		    c->pool_min + c->pool_max + c->halfopen_max);
+	fill(m, ROLE_API, MASTER_API_IDLE,
+	    MASTER_API_MAX + MASTER_GUI_MAX + MASTER_API_IDLE);
 }
 
 /* A worker keeps its own time; one that was taken over need not. */
 static unsigned int
 patience(const struct proc *p)
 {
+	if (p->role == ROLE_PEER)
+		return MASTER_PEER_MS;
 	if (p->role != ROLE_SESSION && p->role != ROLE_API)
 		return 0;
 	if (p->state == PROC_STARTING)
 		return MASTER_SETUP_MS;
 	if (p->state != PROC_BUSY)
 		return 0;
-	if (p->role == ROLE_API)
-		return MASTER_API_MS;
-	return p->authed ? 0 : MASTER_LOGIN_MS;
+	if (!p->authed)
+		return MASTER_LOGIN_MS;
+	return p->role == ROLE_API ? MASTER_API_MS : 0;
 }
 
 static void
@@ -498,9 +537,9 @@ pool_worker_gone(struct proc *p, bool crashed)
 		say_state(m, p->conn.id, CONN_CRASHED, &p->conn.addr);
 		return;
 	}
-	if (!p->authed && p->event != 0)
+	if (!p->authed && p->event != 0 && p->event != AUTH_EV_PAIR)
 		st = CONN_BADLOGIN;
-	else if (p->authed || p->ended_by_us || p->role == ROLE_API)
+	else if (p->authed || p->event != 0 || p->ended_by_us || p->role == ROLE_API)
 		st = CONN_CLOSED;
 	if (st == CONN_NOLOGIN)
 		log_notice("conn-failed addr=%s port=%u reason=no-login",

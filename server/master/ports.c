@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,43 +23,45 @@
 #define BACKLOG		1024
 #define ADMIN_GROUP	"storegrid-admin"
 
-static const struct {
-	uint8_t		 kind;
-	const char	*key;
-	const char	*unit;
-} kinds[] = {
-	{ PORT_SERVER,	"Ports.Server",		"storegridd-backup.socket" },
-	{ PORT_SSL,	"Ports.SSLServer",	"storegridd-ssl.socket" },
-	{ PORT_CONTROL,	"Paths.Run",		"storegridd-control.socket" },
+static const struct port_kind_info kinds[PORT_KIND_MAX] = {
+	[PORT_SERVER] = { "Ports.Server", "storegridd-backup.socket",
+	    SOCK_STREAM },
+	[PORT_SSL] = { "Ports.SSLServer", "storegridd-ssl.socket",
+	    SOCK_STREAM },
+	[PORT_GUI] = { "Ports.GUI", "storegridd-gui.socket", SOCK_STREAM },
+	[PORT_CONTROL] = { "Paths.Run", "storegridd-control.socket",
+	    SOCK_STREAM },
+	[PORT_MCAST_REQ] = { "Ports.Multicast", "storegridd-discovery.socket",
+	    SOCK_DGRAM },
+	[PORT_MCAST_ANS] = { "Ports.Multicast", "storegridd-discovery.socket",
+	    SOCK_DGRAM },
+	[PORT_SCAN] = { "Ports.UDPScan", "storegridd-scan.socket",
+	    SOCK_DGRAM },
+	[PORT_DIALER] = { "Paths.Run", "storegridd-dialer.socket",
+	    SOCK_SEQPACKET },
+	[PORT_NETLINK] = { "Discovery", "storegridd-discovery.socket",
+	    SOCK_RAW },
 };
 
+const struct port_kind_info *
+port_info(uint8_t kind)
+{
+	static const struct port_kind_info none = { "?", "storegridd-*.socket",
+	    SOCK_STREAM };
+
+	return kind < PORT_KIND_MAX && kinds[kind].key != NULL ? &kinds[kind] :
+	    &none;
+}
+
 const char *
-port_key(uint8_t kind)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i].kind == kind)
-			return kinds[i].key;
-	return "?";
-}
-
-static const char *
-port_unit(uint8_t kind)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i].kind == kind)
-			return kinds[i].unit;
-	return "storegridd-*.socket";
-}
-
-static const char *
-where(const struct port *p, char *out, size_t size)
+port_where(const struct port *p, char *out, size_t size)
 {
 	char text[ADDR_TEXT_MAX];
 
+	if (p->kind == PORT_NETLINK) {
+		snprintf(out, size, "a netlink route socket");
+		return out;
+	}
 	addr_text(&p->addr, text, sizeof(text));
 	if (p->addr.family == 6)
 		snprintf(out, size, "[%s]:%u", text, p->addr.port);
@@ -66,7 +70,7 @@ where(const struct port *p, char *out, size_t size)
 	return out;
 }
 
-static void
+static struct port *
 plan_add(struct ports *ps, uint8_t kind, const struct addr *a, uint16_t port,
     bool any)
 {
@@ -74,30 +78,32 @@ plan_add(struct ports *ps, uint8_t kind, const struct addr *a, uint16_t port,
 
 	memset(p, 0, sizeof(*p));
 	p->kind = kind;
+	p->role = ROLE_LISTENER;
 	p->addr = *a;
 	p->addr.port = port;
 	p->any = any;
 	p->fd = -1;
+	return p;
 }
 
+static const struct addr any4 = { .family = 4 }, any6 = { .family = 6 };
+
 static int
-plan_listen(struct ports *ps, uint8_t kind, uint16_t port,
+plan_listen(struct ports *ps, uint8_t kind, uint16_t port, const char *key,
     const struct conf_list *l, char *err, size_t size)
 {
-	static const struct addr any4 = { .family = 4 }, any6 = { .family = 6 };
 	struct addr a;
 	size_t i, j, first = ps->n;
 
 	if (l->n == 0) {
-		snprintf(err, size, "Listen.Server is empty: nobody could "
-		    "connect");
+		snprintf(err, size, "%s is empty: nobody could connect", key);
 		return RC_CONFIG;
 	}
 	for (i = 0; i < l->n; i++) {
 		if (strcmp(l->s[i], "*") == 0) {
 			if (l->n > 1) {
-				snprintf(err, size, "Listen.Server: \"*\" is "
-				    "every address and stands alone");
+				snprintf(err, size, "%s: \"*\" is every "
+				    "address and stands alone", key);
 				return RC_CONFIG;
 			}
 			plan_add(ps, kind, &any6, port, true);
@@ -105,19 +111,67 @@ plan_listen(struct ports *ps, uint8_t kind, uint16_t port,
 			continue;
 		}
 		if (addr_parse(&a, l->s[i]) != RC_OK) {
-			snprintf(err, size, "Listen.Server: \"%s\" is neither "
-			    "\"*\" nor an address", l->s[i]);
+			snprintf(err, size, "%s: \"%s\" is neither \"*\" nor "
+			    "an address", key, l->s[i]);
 			return RC_CONFIG;
 		}
 		plan_add(ps, kind, &a, port, false);
 		for (j = first; j + 1 < ps->n; j++)
 			if (addr_equal(&ps->v[j].addr,
 			    &ps->v[ps->n - 1].addr)) {
-				snprintf(err, size, "Listen.Server: %s twice",
+				snprintf(err, size, "%s: %s twice", key,
 				    l->s[i]);
 				return RC_CONFIG;
 			}
 	}
+	return RC_OK;
+}
+
+/* The sockets of one discovery role, and the one that tells it of interfaces. */
+static void
+plan_udp(struct ports *ps, enum role role, uint8_t kind, uint16_t port)
+{
+	plan_add(ps, kind, &any6, port, true)->role = role;
+	plan_add(ps, kind, &any4, port, true)->role = role;
+}
+
+static void
+plan_discovery(struct ports *ps, const struct conf *c)
+{
+	static const struct addr none = { 0 };
+
+	if (c->mcast_enabled) {
+		plan_udp(ps, ROLE_MCAST, PORT_MCAST_REQ, c->port_mcast_req);
+		plan_udp(ps, ROLE_MCAST, PORT_MCAST_ANS, c->port_mcast_ans);
+		plan_add(ps, PORT_NETLINK, &none, 0, true)->role = ROLE_MCAST;
+	}
+	if (c->scan_enabled || c->scan_answer) {
+		plan_udp(ps, ROLE_SCAN, PORT_SCAN, c->port_scan);
+		plan_add(ps, PORT_NETLINK, &none, 0, true)->role = ROLE_SCAN;
+	}
+}
+
+/* Two keys with one number of one protocol would be told apart by nobody. */
+static int
+check_numbers(const struct ports *ps, char *err, size_t size)
+{
+	const struct port *p, *q;
+	size_t i, j;
+
+	for (i = 0; i < ps->n; i++)
+		for (j = 0; j < i; j++) {
+			p = &ps->v[i];
+			q = &ps->v[j];
+			if (p->kind == q->kind || p->addr.port == 0 ||
+			    p->addr.port != q->addr.port ||
+			    port_info(p->kind)->type !=
+			    port_info(q->kind)->type)
+				continue;
+			snprintf(err, size, "%s is the same as %s (%u)",
+			    port_info(p->kind)->key, port_info(q->kind)->key,
+			    p->addr.port);
+			return RC_CONFIG;
+		}
 	return RC_OK;
 }
 
@@ -128,19 +182,18 @@ ports_plan(struct ports *ps, const struct conf *c, char *err, size_t size)
 	int rc, n;
 
 	memset(ps, 0, sizeof(*ps));
-	if ((rc = plan_listen(ps, PORT_SERVER, c->port_server,
-	    &c->listen_server, err, size)) != RC_OK)
+	if (conf_serves(c) && (rc = plan_listen(ps, PORT_SERVER,
+	    c->port_server, "Listen.Server", &c->listen_server, err,
+	    size)) != RC_OK)
 		return rc;
-	if (c->ssl_enabled) {
-		if (c->port_ssl == c->port_server) {
-			snprintf(err, size, "Ports.SSLServer is the same as "
-			    "Ports.Server (%u)", c->port_server);
-			return RC_CONFIG;
-		}
-		if ((rc = plan_listen(ps, PORT_SSL, c->port_ssl,
-		    &c->listen_server, err, size)) != RC_OK)
-			return rc;
-	}
+	if (conf_serves(c) && c->ssl_enabled && (rc = plan_listen(ps, PORT_SSL,
+	    c->port_ssl, "Listen.Server", &c->listen_server, err, size)) !=
+	    RC_OK)
+		return rc;
+	if ((rc = plan_listen(ps, PORT_GUI, c->port_gui, "Listen.GUI",
+	    &c->listen_gui, err, size)) != RC_OK)
+		return rc;
+	plan_discovery(ps, c);
 	n = snprintf(ps->control, sizeof(ps->control), "%s/control.sock",
 	    c->run);
 	if (n < 0 || (size_t)n >= sizeof(ps->control)) {
@@ -149,203 +202,71 @@ ports_plan(struct ports *ps, const struct conf *c, char *err, size_t size)
 		return RC_CONFIG;
 	}
 	plan_add(ps, PORT_CONTROL, &none, 0, false);
-	return RC_OK;
+	snprintf(ps->dialer, sizeof(ps->dialer), "%.90s/dialer.sock", c->run);
+	plan_add(ps, PORT_DIALER, &none, 0, false)->role = ROLE_MASTER;
+	return check_numbers(ps, err, size);
 }
 
-/* Accepted connections inherit it, and workers may not set it: an answer of a
- * few bytes must not wait for the acknowledgement of the one before. */
-static int
-no_delay(int fd)
+int
+port_no_delay(int fd)
 {
 	static const int on = 1;
 
 	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* --- inherited --- */
-
-/* What an inherited descriptor is; text is how an error calls it. */
-struct inherited {
-	int		domain, type, listening, v6only;
-	struct addr	addr;
-	char		text[160];
-};
-
-static int
-look(int fd, struct inherited *in)
-{
-	struct sockaddr_storage ss;
-	struct sockaddr_un sun;
-	struct port p = { 0 };
-	socklen_t len = sizeof(int);
-
-	memset(in, 0, sizeof(*in));
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &in->domain, &len) != 0 ||
-	    (len = sizeof(int), getsockopt(fd, SOL_SOCKET, SO_TYPE, &in->type,
-	    &len)) != 0) {
-		snprintf(in->text, sizeof(in->text), "not a socket");
-		return RC_CONFIG;
-	}
-	len = sizeof(int);
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &in->listening,
-	    &len) != 0)
-		in->listening = 0;
-	len = sizeof(int);
-	if (in->domain == AF_INET6 && getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-	    &in->v6only, &len) != 0)
-		in->v6only = 0;
-	memset(&ss, 0, sizeof(ss));
-	len = sizeof(ss);
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
-		return RC_CONFIG;
-	if (in->domain == AF_UNIX) {
-		memset(&sun, 0, sizeof(sun));
-		memcpy(&sun, &ss, len < sizeof(sun) ? len : sizeof(sun));
-		snprintf(in->text, sizeof(in->text), "%.*s",
-		    (int)sizeof(sun.sun_path), sun.sun_path);
-		return RC_OK;
-	}
-	addr_from_sockaddr(&in->addr, (struct sockaddr *)&ss, len);
-	p.addr = in->addr;
-	where(&p, in->text, sizeof(in->text));
-	return RC_OK;
-}
-
-static bool
-matches(const struct ports *ps, const struct port *p,
-    const struct inherited *in)
-{
-	if (p->fd != -1 || in->type != SOCK_STREAM || !in->listening)
-		return false;
-	if (p->kind == PORT_CONTROL)
-		return in->domain == AF_UNIX &&
-		    strcmp(in->text, ps->control) == 0;
-	if (in->domain != (p->addr.family == 4 ? AF_INET : AF_INET6) ||
-	    !addr_equal(&in->addr, &p->addr))
-		return false;
-	return in->domain == AF_INET || in->v6only;
-}
-
-#define MEND "\"systemctl edit %s\", \"systemctl daemon-reload\", "	\
-	"\"systemctl restart %s storegridd.service\""
-
-static void
-complain(const struct ports *ps, const struct inherited *in, char *err,
-    size_t size)
-{
-	const struct port *want = NULL;
-	uint8_t kind = in->domain == AF_UNIX ? PORT_CONTROL : PORT_SERVER;
-	char text[80];
-	size_t i;
-
-	/* The entry it was probably meant for. */
-	for (i = 0; i < ps->n && want == NULL; i++)
-		if (ps->v[i].fd == -1 && ps->v[i].addr.port == in->addr.port &&
-		    in->domain != AF_UNIX)
-			want = &ps->v[i];
-	for (i = 0; i < ps->n && want == NULL; i++)
-		if (ps->v[i].fd == -1 && (ps->v[i].kind == PORT_CONTROL) ==
-		    (kind == PORT_CONTROL))
-			want = &ps->v[i];
-	if (want != NULL)
-		kind = want->kind;
-	if (in->type != SOCK_STREAM || !in->listening)
-		snprintf(err, size, "systemd passed %s, which is no listening "
-		    "stream socket; mend it with " MEND, in->text,
-		    port_unit(kind), port_unit(kind));
-	else if (in->domain == AF_INET6 && !in->v6only)
-		snprintf(err, size, "systemd passed %s for IPv4 too; set "
-		    "BindIPv6Only=ipv6-only with " MEND, in->text,
-		    port_unit(kind), port_unit(kind));
-	else if (want == NULL)
-		snprintf(err, size, "systemd passed %s, which %s does not "
-		    "want; mend it with " MEND, in->text, port_key(kind),
-		    port_unit(kind), port_unit(kind));
-	else
-		snprintf(err, size, "systemd passed %s, but %s wants %s; mend "
-		    "it with " MEND " (or set %s)", in->text, port_key(kind),
-		    kind == PORT_CONTROL ? ps->control :
-		    where(want, text, sizeof(text)), port_unit(kind),
-		    port_unit(kind), port_key(kind));
-}
-
-int
-ports_inherit(struct ports *ps, int first, int n, char *err, size_t size)
-{
-	static const int on = 1;
-	struct inherited in;
-	char text[80];
-	bool tcp = false;
-	size_t k;
-	int i, flags;
-
-	for (i = 0; i < n; i++) {
-		if (look(first + i, &in) != RC_OK) {
-			snprintf(err, size, "systemd passed descriptor %d, "
-			    "which is %s", first + i, in.text);
-			return RC_CONFIG;
-		}
-		for (k = 0; k < ps->n; k++)
-			if (matches(ps, &ps->v[k], &in))
-				break;
-		if (k == ps->n) {
-			complain(ps, &in, err, size);
-			return RC_CONFIG;
-		}
-		flags = fcntl(first + i, F_GETFL);
-		if (flags == -1 || fcntl(first + i, F_SETFL,
-		    flags | O_NONBLOCK) == -1 || (in.domain != AF_UNIX &&
-		    no_delay(first + i) != 0) || (in.domain == AF_UNIX &&
-		    setsockopt(first + i, SOL_SOCKET, SO_PASSCRED, &on,
-		    sizeof(on)) != 0)) {
-			snprintf(err, size, "%s: %s", in.text, strerror(errno));
-			return RC_IO;
-		}
-		ps->v[k].fd = first + i;
-		ps->v[k].inherited = true;
-		tcp = tcp || ps->v[k].kind != PORT_CONTROL;
-	}
-	/* Beside inherited sockets nothing is bound here: in a private network
-	 * it would be bound where nobody comes. */
-	for (k = 0; tcp && k < ps->n; k++)
-		if (ps->v[k].fd == -1 && ps->v[k].kind != PORT_CONTROL) {
-			snprintf(err, size, "%s wants %s, which systemd did "
-			    "not pass; add it with " MEND,
-			    port_key(ps->v[k].kind),
-			    where(&ps->v[k], text, sizeof(text)),
-			    port_unit(ps->v[k].kind),
-			    port_unit(ps->v[k].kind));
-			return RC_CONFIG;
-		}
-	return RC_OK;
-}
-
 /* --- our own --- */
 
 static int
-open_tcp(struct port *p, char *err, size_t size)
+cannot_listen(const struct port *p, int e, char *err, size_t size)
+{
+	const char *key = port_info(p->kind)->key;
+	char text[80], holder[128];
+
+	port_where(p, text, sizeof(text));
+	if (e == EADDRINUSE) {
+		port_holder(&p->addr, holder, sizeof(holder));
+		snprintf(err, size, "%s: %s is in use%s%s; change %s or stop "
+		    "the other program", key, text, holder[0] != '\0' ? " by " :
+		    "", holder, key);
+		return RC_BUSY;
+	}
+	snprintf(err, size, "%s: cannot listen on %s: %s%s", key, text,
+	    strerror(e), e == EADDRNOTAVAIL ?
+	    " (Listen names an address this machine does not have)" : "");
+	return e == EADDRNOTAVAIL || e == EACCES ? RC_CONFIG : RC_IO;
+}
+
+/*
+ * REUSEADDR lets a restart bind beside connections that still end; it does not
+ * let two listeners share a port.  Of multicast it lets several installations on
+ * one machine hear all packets.
+ */
+static int
+open_inet(struct port *p, char *err, size_t size)
 {
 	static const int on = 1;
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&p->addr, &ss);
-	char text[80], holder[128];
-	int fd, e;
+	int fd, e, type = port_info(p->kind)->type;
 
 	fd = socket(p->addr.family == 4 ? AF_INET : AF_INET6,
-	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	    type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1) {
 		if (errno == EAFNOSUPPORT && p->any)
 			return RC_UNSUPPORTED;
 		goto fail;
 	}
-	/* REUSEADDR lets a restart bind beside connections that still end; it
-	 * does not let two listeners share a port. */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    no_delay(fd) != 0 || (p->addr.family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-	    &on, sizeof(on)) != 0))
+	if (p->kind != PORT_SCAN && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR,
+	    &on, sizeof(on)) != 0)
+		goto fail;
+	if (p->addr.family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+	    &on, sizeof(on)) != 0)
+		goto fail;
+	if (type == SOCK_STREAM && port_no_delay(fd) != 0)
 		goto fail;
 	if (bind(fd, (struct sockaddr *)&ss, len) != 0 ||
-	    listen(fd, BACKLOG) != 0) {
+	    (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)) {
 		/* IPv6 may be switched off and its sockets still be there. */
 		if (errno == EADDRNOTAVAIL && p->any && p->addr.family == 6) {
 			fd_close(&fd);
@@ -358,19 +279,28 @@ open_tcp(struct port *p, char *err, size_t size)
 fail:
 	e = errno;
 	fd_close(&fd);
-	if (e == EADDRINUSE) {
-		port_holder(&p->addr, holder, sizeof(holder));
-		snprintf(err, size, "%s: %s is in use%s%s; change %s or stop "
-		    "the other program", port_key(p->kind),
-		    where(p, text, sizeof(text)), holder[0] != '\0' ? " by " :
-		    "", holder, port_key(p->kind));
-		return RC_BUSY;
+	return cannot_listen(p, e, err, size);
+}
+
+/* Where the kernel has none, discovery knows the interfaces of the start. */
+static int
+open_netlink(struct port *p)
+{
+	struct sockaddr_nl nl = { .nl_family = AF_NETLINK,
+	    .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
+	    RTMGRP_IPV6_IFADDR };
+	int fd;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    NETLINK_ROUTE);
+	if (fd == -1)
+		return RC_UNSUPPORTED;
+	if (bind(fd, (struct sockaddr *)&nl, sizeof(nl)) != 0) {
+		fd_close(&fd);
+		return RC_UNSUPPORTED;
 	}
-	snprintf(err, size, "%s: cannot listen on %s: %s%s", port_key(p->kind),
-	    where(p, text, sizeof(text)), strerror(e), e == EADDRNOTAVAIL ?
-	    " (Listen.Server names an address this machine does not have)" :
-	    "");
-	return e == EADDRNOTAVAIL || e == EACCES ? RC_CONFIG : RC_IO;
+	p->fd = fd;
+	return RC_OK;
 }
 
 /* Nobody answers at a socket file that a dead master left behind.  One that
@@ -454,21 +384,25 @@ ports_open(struct ports *ps, char *err, size_t size)
 
 	for (i = 0; i < ps->n; i++) {
 		p = &ps->v[i];
+		/* Where systemd has none, the master starts the dialer. */
+		if (p->kind == PORT_DIALER)
+			continue;
 		wanted[p->kind]++;
 		rc = RC_OK;
 		if (p->fd == -1)
 			rc = p->kind == PORT_CONTROL ?
 			    open_control(ps, p, err, size) :
-			    open_tcp(p, err, size);
+			    p->kind == PORT_NETLINK ? open_netlink(p) :
+			    open_inet(p, err, size);
 		if (rc == RC_OK)
 			open[p->kind]++;
 		else if (rc != RC_UNSUPPORTED)
 			return rc;
 	}
 	for (i = 0; i < PORT_KIND_MAX; i++)
-		if (wanted[i] > 0 && open[i] == 0) {
+		if (wanted[i] > 0 && open[i] == 0 && i != PORT_NETLINK) {
 			snprintf(err, size, "%s: this machine has neither IPv4 "
-			    "nor IPv6", port_key((uint8_t)i));
+			    "nor IPv6", port_info((uint8_t)i)->key);
 			return RC_CONFIG;
 		}
 	return RC_OK;

@@ -24,7 +24,8 @@ queue_max(enum role r)
 {
 	switch (r) {
 	case ROLE_SESSION:
-		return 0;
+	case ROLE_PEER:
+		return 8;
 	case ROLE_API:
 		return 2048;		/* STATUS has a line per process */
 	case ROLE_STORE:
@@ -235,8 +236,13 @@ proc_kill(struct proc *p)
 	p->ended_by_us = true;
 	proc_set_state(p, PROC_STOPPING);
 	p->kill_at = 0;
-	if (p->pid > 1)
+	if (p->outside) {
+		/* not ours to kill: it ends when its channel does */
+		chan_free(p->chan);
+		p->chan = NULL;
+	} else if (p->pid > 1) {
 		kill(p->pid, SIGKILL);
+	}
 }
 
 void
@@ -283,82 +289,6 @@ proc_free(struct proc *p)
 
 /* --- starting --- */
 
-/* The far ends of a new process's channels, until their owners have them. */
-struct far {
-	int	log, auth, keyd;
-};
-
-static int
-pair(struct spawn *s, int *far)
-{
-	int fds[2], rc;
-
-	if ((rc = chan_pair(fds)) != RC_OK)
-		return rc;
-	s->fds[s->nfds++] = fds[0];
-	*far = fds[1];
-	return RC_OK;
-}
-
-/* Which descriptors follow 3: the table of doc/ARCHITECTURE.md. */
-static int
-make_pairs(enum role role, struct spawn *s, struct far *far)
-{
-	int rc = RC_OK;
-
-	if (role != ROLE_LOGGER)
-		rc = pair(s, &far->log);
-	if (rc == RC_OK && (role == ROLE_SESSION || role == ROLE_API))
-		rc = pair(s, &far->auth);
-	if (rc == RC_OK && (role == ROLE_SESSION || role == ROLE_AUTH ||
-	    role == ROLE_STORE))
-		rc = pair(s, &far->keyd);
-	return rc;
-}
-
-static enum keyd_use
-keyd_use(enum role role)
-{
-	return role == ROLE_SESSION ? KEYD_USE_TLS :
-	    role == ROLE_STORE ? KEYD_USE_RECEIPT : KEYD_USE_INFO;
-}
-
-static int
-hand_far_ends(struct proc *p, const struct far *far)
-{
-	struct master *m = p->m;
-	struct wbuf body = WBUF_INIT(64);
-	int rc = RC_OK;
-
-	if (far->log != -1) {
-		wbuf_u8(&body, (uint8_t)p->role);
-		wbuf_u32(&body, (uint32_t)p->pid);
-		wbuf_u64(&body, 0);
-		/* A process whose lines nobody takes may still do its work. */
-		proc_send(svc_proc(m, ROLE_LOGGER), MSG_LOG_ADD, &body,
-		    far->log);
-	}
-	if (far->auth != -1) {
-		wbuf_u32(&body, p->worker);
-		wbuf_u8(&body, (uint8_t)p->role);
-		rc = proc_send(svc_proc(m, ROLE_AUTH), MSG_AUTH_ADD, &body,
-		    far->auth);
-	}
-	if (rc == RC_OK && far->keyd != -1) {
-		wbuf_u32(&body, p->worker);
-		wbuf_u8(&body, (uint8_t)p->role);
-		wbuf_u8(&body, (uint8_t)keyd_use(p->role));
-		if (p->vault != NULL)
-			wbuf_bytes(&body, p->vault->id, 16);
-		else
-			wbuf_zeros(&body, 16);
-		rc = proc_send(svc_proc(m, ROLE_KEYD), MSG_KEYD_ADD, &body,
-		    far->keyd);
-	}
-	wbuf_free(&body);
-	return rc;
-}
-
 static void
 put_store(struct wbuf *out, const struct master *m, const struct vault *v,
     const struct grant *g)
@@ -385,7 +315,7 @@ sandbox_waived(const struct conf *c, enum role role)
 }
 
 static void
-start_body(struct proc *p, const struct grant *g, struct wbuf *out)
+start_body(struct proc *p, const struct task *t, struct wbuf *out)
 {
 	struct master *m = p->m;
 	const struct conf *c = &m->conf;
@@ -400,9 +330,15 @@ start_body(struct proc *p, const struct grant *g, struct wbuf *out)
 	const char *root = m->empty;
 	char own[CONF_STR_MAX];
 
+	/* Its unit has changed ids and root already, and it is no child. */
+	if (p->outside) {
+		s.flags = 0;
+		s.parent = 0;
+	}
 	if (sandbox_waived(c, p->role))
 		s.flags |= START_F_NOSANDBOX;
-	if (p->role == ROLE_KEYD || p->role == ROLE_AUTH) {
+	if (p->role == ROLE_KEYD || p->role == ROLE_AUTH ||
+	    p->role == ROLE_CATALOG) {
 		/* config_check() has seen that it fits. */
 		snprintf(own, sizeof(own), "%.200s/%.20s", c->state,
 		    role_name(p->role));
@@ -421,23 +357,27 @@ start_body(struct proc *p, const struct grant *g, struct wbuf *out)
 		wbuf_u8(out, !m->keys_made);
 		break;
 	case ROLE_AUTH:
+	case ROLE_CATALOG:
+	case ROLE_MCAST:
+	case ROLE_SCAN:
+	case ROLE_API:
 		conf_put(out, c);
 		break;
 	case ROLE_SESSION:
-	case ROLE_API:
 		wbuf_str(out, c->id);
 		break;
 	case ROLE_STORE:
-		put_store(out, m, p->vault, g);
+		put_store(out, m, p->vault, t->grant);
 		break;
 	default:
 		break;
 	}
 }
 
-/* What the listener needs before it enters its sandbox. */
+/* What listener, mcast and scan need before they enter their sandbox: their
+ * sockets, then the configuration. */
 static int
-send_listening(struct proc *p)
+send_sockets(struct proc *p)
 {
 	struct master *m = p->m;
 	struct wbuf body = WBUF_INIT(65536);
@@ -445,20 +385,21 @@ send_listening(struct proc *p)
 	int rc = RC_OK;
 
 	for (i = 0; i < m->ports.n && rc == RC_OK; i++) {
-		if (m->ports.v[i].fd == -1)
+		if (m->ports.v[i].fd == -1 || m->ports.v[i].role != p->role)
 			continue;
 		wbuf_u8(&body, m->ports.v[i].kind);
 		rc = proc_send(p, MSG_LISTEN, &body, m->ports.v[i].fd);
 	}
 	conf_put(&body, &m->conf);
 	if (rc == RC_OK)
-		rc = proc_send(p, MSG_POLICY, &body, -1);
+		rc = proc_send(p, p->role == ROLE_LISTENER ? MSG_POLICY :
+		    MSG_CATALOG_CONF, &body, -1);
 	wbuf_free(&body);
 	return rc;
 }
 
 static struct proc *
-proc_new(struct master *m, enum role role, struct vault *v)
+proc_new(struct master *m, enum role role, const struct task *t)
 {
 	struct proc *p = calloc(1, sizeof(*p));
 
@@ -466,7 +407,8 @@ proc_new(struct master *m, enum role role, struct vault *v)
 		return NULL;
 	p->m = m;
 	p->role = role;
-	p->vault = v;
+	p->vault = t->vault;
+	p->dial = t->dial;
 	p->uid = m->uid[role];
 	p->out_tail = &p->out;
 	p->worker = ++m->next_worker;
@@ -494,17 +436,19 @@ service_set(struct proc *p)
 }
 
 struct proc *
-proc_start(struct master *m, enum role role, struct vault *v,
-    const struct grant *g)
+proc_start(struct master *m, enum role role, const struct task *t)
 {
+	static const struct task none;
 	struct spawn s = { .role = role };
-	struct far far = { -1, -1, -1 };
 	struct wbuf start = WBUF_INIT(65536);
+	int far[SPAWN_FDS_MAX];
 	struct proc *p;
 	int i, rc = RC_NOMEM;
 
-	if ((p = proc_new(m, role, v)) == NULL ||
-	    (rc = make_pairs(role, &s, &far)) != RC_OK ||
+	if (t == NULL)
+		t = &none;
+	rc = links_make(role, &s, far);
+	if ((p = proc_new(m, role, t)) == NULL || rc != RC_OK ||
 	    (rc = spawn_role(m->spawner, &s)) != RC_OK) {
 		log_err("spawn role=%s: %s", role_name(role), rc_str(rc));
 		free(p);
@@ -515,19 +459,20 @@ proc_start(struct master *m, enum role role, struct vault *v,
 	p->chan = s.chan;
 	proc_link(p);
 	service_set(p);
-	if (v != NULL)
-		v->proc = p;
+	if (p->vault != NULL)
+		p->vault->proc = p;
 	if ((rc = chan_set_nonblock(p->chan)) != RC_OK) {
 		proc_drop(p, "channel");
 		p = NULL;
 		goto out;
 	}
-	start_body(p, g, &start);
+	start_body(p, t, &start);
 	rc = proc_send(p, MSG_START, &start, -1);
 	if (rc == RC_OK)
-		rc = hand_far_ends(p, &far);
-	if (rc == RC_OK && role == ROLE_LISTENER)
-		rc = send_listening(p);
+		rc = links_hand(p, far);
+	if (rc == RC_OK && (role == ROLE_LISTENER || role == ROLE_MCAST ||
+	    role == ROLE_SCAN))
+		rc = send_sockets(p);
 	if (rc != RC_OK) {
 		/* Its helpers are gone or full; it could not work. */
 		proc_kill(p);
@@ -537,8 +482,45 @@ out:
 	wbuf_free(&start);
 	for (i = 0; i < s.nfds; i++)
 		fd_close(&s.fds[i]);
-	fd_close(&far.log);
-	fd_close(&far.auth);
-	fd_close(&far.keyd);
+	for (i = 0; i < SPAWN_FDS_MAX; i++)
+		fd_close(&far[i]);
+	return p;
+}
+
+/*
+ * A process that somebody else started and that came to us by itself.  Its log
+ * channel comes first, so that it can lay both where every role expects them.
+ */
+struct proc *
+proc_adopt(struct master *m, enum role role, int fd, pid_t pid)
+{
+	static const struct task none;
+	struct wbuf body = WBUF_INIT(65536);
+	struct proc *p;
+	int fds[2];
+
+	if (chan_pair(fds) != RC_OK) {
+		fd_close(&fd);
+		return NULL;
+	}
+	if ((p = proc_new(m, role, &none)) == NULL ||
+	    (p->chan = chan_new(fd, ROLE_MASTER, role)) == NULL) {
+		free(p);
+		p = NULL;
+		goto out;
+	}
+	p->outside = true;
+	p->pid = pid;
+	proc_link(p);
+	service_set(p);
+	wbuf_u8(&body, ROLE_LOGGER);
+	proc_send(p, MSG_NEW_CHAN, &body, fds[0]);
+	link_give(p, ROLE_LOGGER, fds[1]);
+	start_body(p, &none, &body);
+	proc_send(p, MSG_START, &body, -1);
+out:
+	wbuf_free(&body);
+	fd_close(&fds[0]);
+	fd_close(&fds[1]);
 	return p;
 }

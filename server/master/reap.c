@@ -10,6 +10,7 @@
 
 #include "common/io.h"
 #include "common/log.h"
+#include "common/num.h"
 #include "common/rc.h"
 
 /* Deaths, restarts, and the end of everything. */
@@ -91,10 +92,15 @@ service_gone(struct service *svc, const struct proc *p)
 	else if (svc->backoff_ms < MASTER_BACKOFF_MAX_MS)
 		svc->backoff_ms *= 2;
 	svc->not_before = now + svc->backoff_ms;
-	if (svc->failures >= MASTER_START_TRIES)
+	if (svc->needed && svc->failures >= MASTER_START_TRIES)
 		start_failed(m, svc->role);
+	if (svc->role == ROLE_DIALER)
+		dialer_gone(m);
+	if (svc->role == ROLE_CATALOG)
+		catalog_gone(m);
 	/* What idle workers hold of it leads nowhere now. */
-	if (svc->role != ROLE_LISTENER)
+	if (svc->role == ROLE_LOGGER || svc->role == ROLE_KEYD ||
+	    svc->role == ROLE_AUTH)
 		pool_replace_idle(m);
 }
 
@@ -109,7 +115,7 @@ gone(struct proc *p, int status)
 		service_gone(svc, p);
 	else if (p->role == ROLE_STORE)
 		vault_store_gone(p);
-	else
+	else if (p->role != ROLE_PEER)
 		pool_worker_gone(p, is_crash(status));
 	proc_free(p);
 }
@@ -124,58 +130,28 @@ reap(struct master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		/* One that is not in the table is a reload's confparse, whose
 		 * answer alone counts. */
-		if ((p = proc_by_pid(m, pid)) != NULL)
+		if ((p = proc_by_pid(m, pid)) != NULL && !p->outside)
 			gone(p, status);
+	/* One that is no child is gone when its channel is. */
+	p = svc_proc(m, ROLE_DIALER);
+	if (p != NULL && p->outside && p->chan == NULL)
+		gone(p, 0);
 }
 
 /* --- start and restart --- */
 
-/* Long-lived roles get a channel to the one that was started anew. */
-static void
-new_chan(struct proc *p, enum role far)
+bool
+svc_wanted(const struct master *m, enum role role)
 {
-	struct master *m = p->m;
-	struct wbuf body = WBUF_INIT(64);
-	int fds[2];
+	const struct conf *c = &m->conf;
 
-	if (p->chan == NULL || (p->state & PROC_LIVE) == 0 ||
-	    chan_pair(fds) != RC_OK)
-		return;
-	if (far == ROLE_LOGGER) {
-		wbuf_u8(&body, (uint8_t)p->role);
-		wbuf_u32(&body, (uint32_t)p->pid);
-		wbuf_u64(&body, 0);
-		proc_send(svc_proc(m, far), MSG_LOG_ADD, &body, fds[1]);
-	} else {
-		wbuf_u32(&body, p->worker);
-		wbuf_u8(&body, (uint8_t)p->role);
-		wbuf_u8(&body, p->role == ROLE_STORE ? KEYD_USE_RECEIPT :
-		    KEYD_USE_INFO);
-		if (p->vault != NULL)
-			wbuf_bytes(&body, p->vault->id, 16);
-		else
-			wbuf_zeros(&body, 16);
-		proc_send(svc_proc(m, far), MSG_KEYD_ADD, &body, fds[1]);
-	}
-	wbuf_u8(&body, (uint8_t)far);
-	proc_send(p, MSG_NEW_CHAN, &body, fds[0]);
-	fd_close(&fds[0]);
-	fd_close(&fds[1]);
-}
-
-static void
-rejoin(struct master *m, enum role far)
-{
-	struct proc *p;
-
-	for (p = m->procs; p != NULL; p = p->next) {
-		if (far == ROLE_LOGGER && (p->role == ROLE_KEYD ||
-		    p->role == ROLE_AUTH || p->role == ROLE_LISTENER ||
-		    p->role == ROLE_STORE))
-			new_chan(p, far);
-		if (far == ROLE_KEYD && (p->role == ROLE_AUTH ||
-		    p->role == ROLE_STORE))
-			new_chan(p, far);
+	switch (role) {
+	case ROLE_MCAST:
+		return c->mcast_enabled;
+	case ROLE_SCAN:
+		return c->scan_enabled || c->scan_answer;
+	default:
+		return true;
 	}
 }
 
@@ -190,6 +166,15 @@ may_start(struct master *m, enum role role)
 		return svc_live(m, ROLE_LOGGER);
 	case ROLE_AUTH:
 		return svc_live(m, ROLE_LOGGER) && svc_live(m, ROLE_KEYD);
+	case ROLE_LOGIN:
+		return m->phase == PHASE_UP && svc_live(m, ROLE_AUTH);
+	case ROLE_CATALOG:
+		return m->phase == PHASE_UP && svc_live(m, ROLE_AUTH) &&
+		    svc_live(m, ROLE_KEYD);
+	case ROLE_MCAST:
+	case ROLE_SCAN:
+		return m->phase == PHASE_UP && svc_live(m, ROLE_KEYD) &&
+		    svc_live(m, ROLE_CATALOG);
 	default:
 		return m->phase == PHASE_UP && svc_live(m, ROLE_LOGGER);
 	}
@@ -203,14 +188,32 @@ is_ready(struct master *m, enum role role)
 	return p != NULL && p->state == PROC_IDLE;
 }
 
+/* Each is up, or has failed once where that is no reason to stay down. */
+static bool
+all_tried(struct master *m)
+{
+	const struct service *svc;
+	size_t i;
+
+	for (i = 0; i < SVC_MAX; i++) {
+		svc = &m->svc[i];
+		if (svc_wanted(m, svc->role) && !is_ready(m, svc->role) &&
+		    (svc->role != ROLE_DIALER || dialer_socket(m) == -1) &&
+		    (svc->needed || svc->failures == 0))
+			return false;
+	}
+	return true;
+}
+
 static void
 say_ready(struct master *m)
 {
-	if (m->said_ready || !is_ready(m, ROLE_LISTENER) ||
-	    proc_count(m, ROLE_SESSION, PROC_IDLE | PROC_BUSY) == 0 ||
+	if (m->said_ready || !all_tried(m) || (conf_serves(&m->conf) &&
+	    proc_count(m, ROLE_SESSION, PROC_IDLE | PROC_BUSY) == 0) ||
 	    proc_count(m, ROLE_API, PROC_IDLE | PROC_BUSY) == 0)
 		return;
 	m->said_ready = true;
+	audit(m, "start", m->conf.id, PACKAGE_VERSION);
 	log_notice("ready id=%s", m->conf.id);
 	notify_send(&m->notify, "READY=1\nSTATUS=serving\n");
 }
@@ -223,19 +226,21 @@ services_tick(struct master *m)
 
 	for (i = 0; i < SVC_MAX; i++) {
 		svc = &m->svc[i];
-		if (svc->proc != NULL || !may_start(m, svc->role))
+		if (svc->proc != NULL || !svc_wanted(m, svc->role) ||
+		    (svc->role == ROLE_DIALER && dialer_socket(m) != -1) ||
+		    !may_start(m, svc->role))
 			continue;
 		if (svc->not_before > loop_now()) {
 			loop_due(svc->not_before);
 			continue;
 		}
-		if (proc_start(m, svc->role, NULL, NULL) == NULL) {
+		if (proc_start(m, svc->role, NULL) == NULL) {
 			svc->not_before = loop_now() + MASTER_SPAWN_AGAIN_MS;
 			loop_due(svc->not_before);
 			continue;
 		}
 		if (svc->backoff_ms != 0)
-			rejoin(m, svc->role);
+			links_rejoin(m, svc->role);
 	}
 	if (m->phase == PHASE_START && is_ready(m, ROLE_LOGGER) &&
 	    is_ready(m, ROLE_KEYD) && is_ready(m, ROLE_AUTH)) {
@@ -246,6 +251,34 @@ services_tick(struct master *m)
 }
 
 /* --- the end --- */
+
+/* The front: who lets others in, or goes out. */
+static const enum role front[] = {
+	ROLE_LISTENER, ROLE_MCAST, ROLE_SCAN, ROLE_DIALER, ROLE_PEER,
+};
+/* And what those behind have used. */
+static const enum role helpers[] = {
+	ROLE_LOGIN, ROLE_CATALOG, ROLE_AUTH, ROLE_KEYD,
+};
+
+static void
+stop_all(struct master *m, enum role role, unsigned int patience_ms)
+{
+	struct proc *p;
+
+	for (p = m->procs; p != NULL; p = p->next)
+		if (p->role == role)
+			proc_stop(p, patience_ms);
+}
+
+static void
+stop_front(struct master *m)
+{
+	size_t i;
+
+	for (i = 0; i < NITEMS(front); i++)
+		stop_all(m, front[i], 2000);
+}
 
 void
 drain_begin(struct master *m)
@@ -267,8 +300,7 @@ drain_begin(struct master *m)
 	/* Nobody new: the listener's copies and ours. */
 	ports_close(&m->ports);
 	pool_stop(m, MASTER_DRAIN_MS);
-	if ((p = svc_proc(m, ROLE_LISTENER)) != NULL)
-		proc_stop(p, 2000);
+	stop_front(m);
 }
 
 static unsigned int
@@ -277,33 +309,36 @@ count(const struct master *m, enum role role)
 	return proc_count(m, role, PROC_LIVE | PROC_STOPPING);
 }
 
-static void
-stop_all(struct master *m, enum role role, unsigned int patience_ms)
+static unsigned int
+count_of(const struct master *m, const enum role *roles, size_t n)
 {
-	struct proc *p;
+	unsigned int sum = 0;
 
-	for (p = m->procs; p != NULL; p = p->next)
-		if (p->role == role)
-			proc_stop(p, patience_ms);
+	while (n-- > 0)
+		sum += count(m, roles[n]);
+	return sum;
 }
 
 /* Front to back: who uses another ends before it. */
 void
 drain_tick(struct master *m)
 {
+	size_t i;
+
 	if (m->phase == PHASE_DRAIN && count(m, ROLE_SESSION) == 0 &&
-	    count(m, ROLE_API) == 0 && count(m, ROLE_LISTENER) == 0) {
+	    count(m, ROLE_API) == 0 &&
+	    count_of(m, front, NITEMS(front)) == 0) {
 		m->phase = PHASE_STORES;
 		stop_all(m, ROLE_STORE, MASTER_DRAIN_STORE_MS);
 	}
 	if (m->phase == PHASE_STORES && count(m, ROLE_STORE) == 0) {
 		m->phase = PHASE_LAST;
-		stop_all(m, ROLE_AUTH, 5000);
-		stop_all(m, ROLE_KEYD, 5000);
+		for (i = 0; i < NITEMS(helpers); i++)
+			stop_all(m, helpers[i], 5000);
 		log_notice("stopped");
 	}
-	if (m->phase == PHASE_LAST && count(m, ROLE_AUTH) == 0 &&
-	    count(m, ROLE_KEYD) == 0) {
+	if (m->phase == PHASE_LAST &&
+	    count_of(m, helpers, NITEMS(helpers)) == 0) {
 		/* The last line has to be out before the one who writes it. */
 		stop_all(m, ROLE_LOGGER, 5000);
 		m->done = count(m, ROLE_LOGGER) == 0;

@@ -8,6 +8,7 @@
 
 #include "common/io.h"
 #include "common/log.h"
+#include "common/num.h"
 #include "common/rc.h"
 
 /*
@@ -113,16 +114,29 @@ take_over(struct master *m, const struct conf *new)
 static void
 tell_roles(struct master *m)
 {
+	static const struct {
+		enum role	role;
+		enum msg_type	type;
+	} who[] = {
+		{ ROLE_LISTENER, MSG_POLICY },
+		{ ROLE_AUTH, MSG_AUTH_CONF },
+		{ ROLE_CATALOG, MSG_CATALOG_CONF },
+		{ ROLE_MCAST, MSG_CATALOG_CONF },
+		{ ROLE_SCAN, MSG_CATALOG_CONF },
+	};
 	struct wbuf body = WBUF_INIT(65536);
+	size_t i;
 
-	conf_put(&body, &m->conf);
-	if (svc_live(m, ROLE_LISTENER))
-		proc_send(svc_proc(m, ROLE_LISTENER), MSG_POLICY, &body, -1);
-	wbuf_reset(&body);
-	conf_put(&body, &m->conf);
-	if (svc_live(m, ROLE_AUTH))
-		proc_send(svc_proc(m, ROLE_AUTH), MSG_AUTH_CONF, &body, -1);
+	for (i = 0; i < NITEMS(who); i++) {
+		if (!svc_live(m, who[i].role))
+			continue;
+		wbuf_reset(&body);
+		conf_put(&body, &m->conf);
+		proc_send(svc_proc(m, who[i].role), who[i].type, &body, -1);
+	}
 	wbuf_free(&body);
+	/* idle api workers have the old one */
+	pool_replace_idle(m);
 }
 
 void
@@ -148,6 +162,7 @@ reload_step(struct master *m)
 	if (rc == RC_OK) {
 		take_over(m, &new);
 		tell_roles(m);
+		audit(m, "reload", m->conf.id, "");
 	} else {
 		log_err("reload-refused reason=\"%.900s\"", err);
 	}

@@ -7,7 +7,7 @@
 
 #include "common/rc.h"
 
-/* Process list and ports, for the control socket alone. */
+/* Process list and ports, for who may look. */
 
 static void
 send_proc(struct proc *to, enum role role, pid_t pid, uid_t uid,
@@ -40,17 +40,28 @@ send_port(struct proc *to, uint8_t kind, const struct addr *a, bool open,
 	proc_send(to, MSG_STATUS_PORT, &body, -1);
 }
 
-/* What the design has and this version does not open yet, and 32007 when it is
- * switched off. */
-static void
-send_closed(struct proc *to, const struct conf *c)
+static bool
+is_planned(const struct master *m, uint8_t kind)
 {
+	size_t i;
+
+	for (i = 0; i < m->ports.n; i++)
+		if (m->ports.v[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* What is switched off, is not this mode's, or is not in this version yet. */
+static void
+send_closed(struct proc *to, const struct master *m)
+{
+	const struct conf *c = &m->conf;
 	const struct {
 		uint8_t		kind;
 		uint16_t	port;
 	} v[] = {
-		{ PORT_SSL, c->ssl_enabled ? 0 : c->port_ssl },
-		{ PORT_GUI, c->port_gui },
+		{ PORT_SERVER, c->port_server },
+		{ PORT_SSL, c->port_ssl },
 		{ PORT_WEB, c->port_web },
 		{ PORT_WEBSSL, c->port_webssl },
 		{ PORT_MCAST_REQ, c->port_mcast_req },
@@ -61,7 +72,7 @@ send_closed(struct proc *to, const struct conf *c)
 	size_t i;
 
 	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		if (v[i].port == 0)
+		if (is_planned(m, v[i].kind))
 			continue;
 		a.port = v[i].port;
 		send_port(to, v[i].kind, &a, false, false);
@@ -87,9 +98,10 @@ answer(struct proc *p)
 		vaults += q->role == ROLE_STORE;
 	}
 	for (i = 0; i < m->ports.n; i++)
-		send_port(p, m->ports.v[i].kind, &m->ports.v[i].addr,
-		    m->ports.v[i].fd != -1, m->ports.v[i].inherited);
-	send_closed(p, &m->conf);
+		if (m->ports.v[i].kind != PORT_NETLINK)
+			send_port(p, m->ports.v[i].kind, &m->ports.v[i].addr,
+			    m->ports.v[i].fd != -1, m->ports.v[i].inherited);
+	send_closed(p, m);
 	wbuf_str(&body, PACKAGE_VERSION);
 	wbuf_str(&body, m->conf.id);
 	wbuf_i64(&body, m->started);
@@ -109,7 +121,7 @@ on_status(void *self, struct chan *c, struct msg *msg)
 	struct proc *p = self;
 
 	(void)c;
-	if (rbuf_end(&msg->body) != RC_OK || p->conn.kind != PORT_CONTROL ||
+	if (rbuf_end(&msg->body) != RC_OK || p->right < RIGHT_VIEWER ||
 	    p->status_at != 0)
 		return RC_STATE;
 	p->status_at = loop_now() + MASTER_STATUS_MS;

@@ -129,13 +129,14 @@ serve_pending(struct master *m, struct vault *v, int rc)
 static int
 start(struct master *m, struct vault *v, const struct grant *g)
 {
+	struct task task = { .vault = v, .grant = g };
 	char hex[33];
 
 	v->open = false;
 	v->runs = 0;
 	v->create = g->create != 0;
 	memcpy(v->instance, g->instance, sizeof(v->instance));
-	if (proc_start(m, ROLE_STORE, v, g) == NULL)
+	if (proc_start(m, ROLE_STORE, &task) == NULL)
 		return RC_BUSY;
 	log_notice("store-start vault=%s pid=%d", hex16(v->id, hex),
 	    (int)v->proc->pid);
@@ -171,6 +172,7 @@ vault_leave(struct master *m, struct vault *v)
 void
 vault_grant(struct master *m, struct proc *worker, const struct grant *g)
 {
+	static const uint8_t unknown[16];
 	struct vault *v = find(m, g->vault);
 
 	if (v == NULL && (v = add(m, g)) == NULL) {
@@ -180,6 +182,9 @@ vault_grant(struct master *m, struct proc *worker, const struct grant *g)
 	worker->vault = v;
 	v->sessions++;
 	v->idle_ms = 0;
+	/* The catalog woke it, and knows no instances. */
+	if (memcmp(v->instance, unknown, sizeof(unknown)) == 0)
+		memcpy(v->instance, g->instance, sizeof(v->instance));
 	if (v->proc != NULL &&
 	    memcmp(v->instance, g->instance, sizeof(v->instance)) != 0) {
 		/* Two instances of one vault cannot both be right. */
@@ -197,6 +202,29 @@ vault_grant(struct master *m, struct proc *worker, const struct grant *g)
 	}
 	if (v->proc == NULL && start(m, v, g) != RC_OK)
 		serve_pending(m, v, RC_BUSY);
+}
+
+/* The catalog lost its history and wants to ask this vault's store for it. */
+int
+on_cat_wake(void *self, struct chan *c, struct msg *msg)
+{
+	struct proc *p = self;
+	struct master *m = p->m;
+	struct grant g = { 0 };
+	struct vault *v;
+	int rc;
+
+	(void)c;
+	if ((rc = rbuf_bytes(&msg->body, g.vault, sizeof(g.vault))) != RC_OK ||
+	    (rc = rbuf_end(&msg->body)) != RC_OK)
+		return rc;
+	if (m->phase != PHASE_UP || find(m, g.vault) != NULL ||
+	    (v = add(m, &g)) == NULL)
+		return RC_OK;
+	v->idle_ms = loop_now();
+	if (start(m, v, &g) != RC_OK && v->proc == NULL)
+		drop(m, v);
+	return RC_OK;
 }
 
 void

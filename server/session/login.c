@@ -8,8 +8,9 @@
 
 #include "common/io.h"
 #include "common/rc.h"
+#include "common/secret.h"
 
-#define FEATURES	0	/* version 1 defines none */
+#define FEATURES	(PROTO_FEATURE_PAIR | PROTO_FEATURE_REPORT)
 
 /* HELLO and HELLO_OK as they went over the wire: both are signed later. */
 struct hellos {
@@ -80,11 +81,11 @@ unexpected(struct login *l, const struct frame *f)
 }
 
 static int
-compose_ok(struct login *l, struct hellos *h, uint64_t features)
+compose_ok(struct login *l, struct hellos *h)
 {
 	struct hello_ok ok = {
 		.version = PROTO_VERSION,
-		.features = features & FEATURES,
+		.features = l->features,
 		.frame_max = PROTO_SMALL_MAX,
 		.ids_max = PROTO_IDS_MAX,
 		.signed_ = !l->tls,
@@ -132,29 +133,24 @@ say_hello(struct login *l, struct hellos *h)
 		    "the client speaks versions %u to %u, this server %u",
 		    hello.version_min, hello.version_max, PROTO_VERSION);
 	wbuf_bytes(&h->hello, p, f.length);
+	l->features = hello.features & FEATURES;
 	if ((rc = wbuf_rc(&h->hello)) != RC_OK ||
-	    (rc = compose_ok(l, h, hello.features)) != RC_OK)
+	    (rc = compose_ok(l, h)) != RC_OK)
 		return rc;
 	return write_frame(l, PROTO_HELLO_OK, f.request, &h->ok);
 }
 
 /* code u16, text str of AUTH_ANSWER; what follows stays in *answer. */
 static int
-ask(struct login *l, const struct hellos *h, bool enrol, const uint8_t *p,
-    size_t n, struct rbuf *answer)
+ask(struct login *l, enum msg_type what, const struct wbuf *body,
+    struct rbuf *answer)
 {
-	struct wbuf b = WBUF_INIT(16384);
 	uint16_t code;
 	char text[256];
 	int rc;
 
-	wbuf_blob16(&b, h->hello.data, h->hello.len);
-	wbuf_blob16(&b, h->ok.data, h->ok.len);
-	wbuf_bytes(&b, l->exporter, sizeof(l->exporter));
-	wbuf_blob16(&b, p, n);
-	if ((rc = wbuf_rc(&b)) == RC_OK)
-		rc = l->ops->ask(l->arg, enrol, &b, answer);
-	wbuf_free(&b);
+	if ((rc = wbuf_rc(body)) == RC_OK)
+		rc = l->ops->ask(l->arg, what, body, answer);
 	if (rc != RC_OK ||
 	    (rc = rbuf_u16(answer, &code)) != RC_OK ||
 	    (rc = rbuf_str(answer, text, sizeof(text))) != RC_OK)
@@ -164,6 +160,22 @@ ask(struct login *l, const struct hellos *h, bool enrol, const uint8_t *p,
 		return RC_OK;
 	l->told = true;
 	return refuse(l, RC_AUTH, code, "%s", text);
+}
+
+static int
+ask_login(struct login *l, const struct hellos *h, enum msg_type what,
+    const uint8_t *p, size_t n, struct rbuf *answer)
+{
+	struct wbuf b = WBUF_INIT(16384);
+	int rc;
+
+	wbuf_blob16(&b, h->hello.data, h->hello.len);
+	wbuf_blob16(&b, h->ok.data, h->ok.len);
+	wbuf_bytes(&b, l->exporter, sizeof(l->exporter));
+	wbuf_blob16(&b, p, n);
+	rc = ask(l, what, &b, answer);
+	wbuf_free(&b);
+	return rc;
 }
 
 static int
@@ -178,7 +190,8 @@ on_enrol(struct login *l, const struct hellos *h, const struct frame *f,
 	if (!l->tls)
 		return refuse(l, RC_DENIED, PROTO_ERR_PLAINTEXT,
 		    "enrolment is refused in clear text: use TLS");
-	if ((rc = ask(l, h, true, p, f->length, &answer)) != RC_OK)
+	if ((rc = ask_login(l, h, MSG_AUTH_ENROL, p, f->length,
+	    &answer)) != RC_OK)
 		return rc;
 	check = answer;
 	if ((rc = enrol_ok_parse(&check, &ok)) != RC_OK)
@@ -197,7 +210,8 @@ on_auth(struct login *l, const struct hellos *h, const struct frame *f,
 	struct rbuf answer;
 	int rc;
 
-	if ((rc = ask(l, h, false, p, f->length, &answer)) != RC_OK)
+	if ((rc = ask_login(l, h, MSG_AUTH_LOGIN, p, f->length,
+	    &answer)) != RC_OK)
 		return rc;
 	if ((rc = rbuf_bytes(&answer, l->vault, 16)) != RC_OK ||
 	    (rc = rbuf_bytes(&answer, l->instance, 16)) != RC_OK ||
@@ -208,6 +222,73 @@ on_auth(struct login *l, const struct hellos *h, const struct frame *f,
 		    rc_str(rc));
 	l->request = f->request;
 	return RC_OK;
+}
+
+/* What auth is to answer to each frame of a pairing. */
+static bool
+pair_answer_ok(uint16_t type, struct rbuf answer)
+{
+	struct pair_state_msg state;
+	struct pair_ok ok;
+	bool good;
+
+	if (type == PROTO_PAIR)
+		return pair_ok_parse(&answer, &ok) == RC_OK;
+	good = pair_state_parse(&answer, &state) == RC_OK;
+	secret_wipe(&state, sizeof(state));	/* it may hold a token */
+	return good;
+}
+
+static int
+on_pair(struct login *l, const struct frame *f, const uint8_t *p)
+{
+	struct wbuf b = WBUF_INIT(PROTO_PAIR_BODY_MAX);
+	struct rbuf answer;
+	int rc;
+
+	if (!l->tls)
+		return refuse(l, RC_DENIED, PROTO_ERR_PLAINTEXT,
+		    "pairing is refused in clear text: use TLS");
+	if ((l->features & PROTO_FEATURE_PAIR) == 0)
+		return refuse(l, RC_STATE, PROTO_ERR_STATE,
+		    "%s without the feature in HELLO", proto_name(f->type));
+	wbuf_u16(&b, f->type);
+	wbuf_bytes(&b, l->exporter, sizeof(l->exporter));
+	wbuf_blob16(&b, p, f->length);
+	if ((rc = ask(l, MSG_AUTH_PAIR, &b, &answer)) != RC_OK)
+		goto out;
+	if (!pair_answer_ok(f->type, answer)) {
+		rc = refuse(l, RC_PROTO, PROTO_ERR_INTERNAL,
+		    "auth does not answer %s", proto_name(f->type));
+		goto out;
+	}
+	wbuf_reset(&b);
+	wbuf_bytes(&b, answer.p, answer.left);
+	rc = write_frame(l, f->type == PROTO_PAIR ? PROTO_PAIR_OK :
+	    PROTO_PAIR_STATE, f->request, &b);
+out:
+	wbuf_free(&b);
+	return rc;
+}
+
+/* PAIR and then PAIR_OPEN, or PAIR_POLL alone; the next question needs a new
+ * connection, so that none is held while people compare. */
+static int
+pairing(struct login *l, struct frame f, const uint8_t *p)
+{
+	int rc;
+
+	if ((rc = on_pair(l, &f, p)) == RC_OK && f.type == PROTO_PAIR) {
+		if ((rc = read_frame(l, PROTO_ST_AUTH, &f, &p)) != RC_OK)
+			return rc;
+		if (f.type != PROTO_PAIR_OPEN)
+			return unexpected(l, &f);
+		rc = on_pair(l, &f, p);
+	}
+	if (rc != RC_OK)
+		return rc;
+	l->paired = true;
+	return refuse(l, RC_EOF, 0, "pairing");
 }
 
 /* At most one ENROL, then one AUTH: a second guess needs a new connection. */
@@ -224,6 +305,9 @@ identify(struct login *l, const struct hellos *h)
 			return rc;
 		if (f.type == PROTO_AUTH)
 			return on_auth(l, h, &f, p);
+		if (!enrolled && (f.type == PROTO_PAIR ||
+		    f.type == PROTO_PAIR_POLL))
+			return pairing(l, f, p);
 		if (f.type != PROTO_ENROL || enrolled)
 			return unexpected(l, &f);
 		enrolled = true;

@@ -18,6 +18,7 @@
 #include "privsep/relay.h"
 #include "privsep/role.h"
 #include "server/session/login.h"
+#include "server/tlskey.h"
 
 /*
  * sg-session: one connection of 32004 or 32007.  Everything it needs is made
@@ -26,18 +27,16 @@
  */
 #define FD_AUTH		5
 #define FD_KEYD		6
-#define HELPER_MS	15000		/* auth and keyd answer at once */
+#define HELPER_MS	15000		/* auth answers at once */
 #define STORE_MS	60000		/* opening a vault may take recovery */
-#define CERT_MAX	4096
 #define FIRST_TLS	0x16		/* a handshake record */
 #define FIRST_CLEAR	0x00		/* a frame shorter than 16 MiB */
 
 struct session {
 	struct role_env	 env;
 	struct chan	*auth;
-	struct chan	*keyd;		/* NULL after its one signature */
+	struct tlskey	 key;
 	char		 id[64];
-	uint8_t		 identity[ED25519_LEN];
 	struct tls_ctx	*ctx;
 	int		 ring_fd;
 	void		*ring;
@@ -50,51 +49,16 @@ struct session {
 	struct relay	*relay;
 };
 
-/* --- keyd and auth --- */
-
-static int
-ask_keyd(struct session *s, enum msg_type type, const struct wbuf *text,
-    uint8_t *sig, size_t *sig_len)
-{
-	struct msg m;
-	size_t n;
-	int rc;
-
-	if (s->keyd == NULL)
-		return RC_STATE;
-	if ((rc = chan_send(s->keyd, type, text, -1)) == RC_OK &&
-	    (rc = chan_expect(s->keyd, MSG_KEYD_SIG, &m, HELPER_MS)) == RC_OK) {
-		n = rbuf_left(&m.body);
-		if (n == 0 || n > *sig_len)
-			rc = RC_PROTO;
-		else if ((rc = rbuf_bytes(&m.body, sig, n)) == RC_OK)
-			*sig_len = n;
-	}
-	/* keyd gives no second one */
-	chan_free(s->keyd);
-	s->keyd = NULL;
-	return rc;
-}
-
-static int
-sign_tls(void *arg, const uint8_t *text, size_t len, uint8_t *sig, size_t *n)
-{
-	struct wbuf b = WBUF_INIT(256);
-	int rc;
-
-	wbuf_bytes(&b, text, len);
-	rc = ask_keyd(arg, MSG_KEYD_TLS, &b, sig, n);
-	wbuf_free(&b);
-	return rc;
-}
+/* --- keyd and auth, for the log-in --- */
 
 static int
 sign_hello(void *arg, const struct wbuf *text, uint8_t sig[ED25519_SIG_LEN])
 {
+	struct session *s = arg;
 	size_t n = ED25519_SIG_LEN;
 	int rc;
 
-	rc = ask_keyd(arg, MSG_KEYD_HELLO, text, sig, &n);
+	rc = tlskey_sign(&s->key, MSG_KEYD_HELLO, text, sig, &n);
 	return rc == RC_OK && n != ED25519_SIG_LEN ? RC_PROTO : rc;
 }
 
@@ -114,14 +78,14 @@ get_nonce(void *arg, uint8_t nonce[32])
 }
 
 static int
-ask_auth(void *arg, bool enrol, const struct wbuf *body, struct rbuf *answer)
+ask_auth(void *arg, enum msg_type what, const struct wbuf *body,
+    struct rbuf *answer)
 {
 	struct session *s = arg;
 	struct msg m;
 	int rc;
 
-	if ((rc = chan_send(s->auth, enrol ? MSG_AUTH_ENROL : MSG_AUTH_LOGIN,
-	    body, -1)) != RC_OK ||
+	if ((rc = chan_send(s->auth, what, body, -1)) != RC_OK ||
 	    (rc = chan_expect(s->auth, MSG_AUTH_ANSWER, &m,
 	    HELPER_MS)) != RC_OK)
 		return rc;
@@ -138,33 +102,9 @@ static const struct login_ops ops = {
 /* --- set-up --- */
 
 static void
-get_keys(struct session *s)
-{
-	uint8_t spki[32], check[32];
-	const uint8_t *cert;
-	struct msg m;
-	size_t n;
-	int rc;
-
-	if ((rc = chan_send(s->keyd, MSG_KEYD_INFO, NULL, -1)) != RC_OK ||
-	    (rc = chan_expect(s->keyd, MSG_KEYD_INFO_OK, &m,
-	    HELPER_MS)) != RC_OK ||
-	    (rc = rbuf_bytes(&m.body, s->identity, ED25519_LEN)) != RC_OK ||
-	    (rc = rbuf_bytes(&m.body, spki, sizeof(spki))) != RC_OK ||
-	    (rc = rbuf_blob16(&m.body, &cert, &n, CERT_MAX)) != RC_OK ||
-	    (rc = rbuf_skip(&m.body, ED25519_SIG_LEN)) != RC_OK ||
-	    (rc = rbuf_end(&m.body)) != RC_OK)
-		fatal("keyd: %s", rc_str(rc));
-	if ((rc = tls_server_ctx(&s->ctx, cert, n, sign_tls, s)) != RC_OK)
-		fatal("TLS context: %s", rc_str(rc));
-	if (tls_spki_sha256(cert, n, check) != RC_OK ||
-	    memcmp(check, spki, sizeof(spki)) != 0)
-		fatal("keyd's certificate is of another key");
-}
-
-static void
 set_up(struct session *s)
 {
+	struct chan *keyd;
 	int rc;
 
 	role_begin(&s->env, ROLE_SESSION, ROLE_MASTER, true);
@@ -172,10 +112,10 @@ set_up(struct session *s)
 	    RC_OK || (rc = rbuf_end(&s->env.start.rest)) != RC_OK)
 		fatal("START: %s", rc_str(rc));
 	s->auth = role_chan(&s->env, FD_AUTH, ROLE_AUTH);
-	s->keyd = role_chan(&s->env, FD_KEYD, ROLE_KEYD);
-	if (s->auth == NULL || s->keyd == NULL)
+	keyd = role_chan(&s->env, FD_KEYD, ROLE_KEYD);
+	if (s->auth == NULL || keyd == NULL)
 		fatal("no channel to auth or keyd");
-	get_keys(s);
+	tlskey_open(&s->key, keyd, &s->ctx);
 	if ((rc = ring_make(&s->ring_fd, &s->ring)) != RC_OK)
 		fatal("ring: %s", rc_str(rc));
 	role_drop(&s->env);
@@ -338,14 +278,12 @@ login(struct session *s, bool is_tls, struct login *l)
 	if ((rc = make_relay(s)) != RC_OK)
 		return rc;
 	/* either it was used, or it will never be */
-	if (is_tls) {
-		chan_free(s->keyd);
-		s->keyd = NULL;
-	}
+	if (is_tls)
+		tlskey_close(&s->key);
 	l->relay = s->relay;
 	l->tls = is_tls;
 	l->id = s->id;
-	memcpy(l->identity, s->identity, sizeof(l->identity));
+	memcpy(l->identity, s->key.identity, sizeof(l->identity));
 	l->ops = &ops;
 	l->arg = s;
 	l->deadline = s->since + PROTO_LOGIN_MS;
@@ -353,6 +291,11 @@ login(struct session *s, bool is_tls, struct login *l)
 		return RC_OK;
 	if (rc == RC_CANCELLED)
 		stopped(s);
+	if (l->paired) {
+		log_info("pairing: answered");
+		relay_linger(s->relay);
+		return rc;
+	}
 	if (!l->told)
 		log_notice("no log-in: %s", l->text);
 	if (l->code != 0)
@@ -468,6 +411,6 @@ main(void)
 	tls_free(s.tls);
 	fd_close(&s.fd);
 	chan_free(s.auth);
-	chan_free(s.keyd);
+	tlskey_close(&s.key);
 	return 0;
 }

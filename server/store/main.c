@@ -24,6 +24,7 @@
  * in the sandbox.
  */
 #define FD_KEYD		5
+#define FD_CATALOG	6
 #define KEYD_MS		10000
 #define RECEIPT_LEN	(SNAPSHOT_SERVER_LEN - ED25519_SIG_LEN)
 
@@ -34,6 +35,7 @@ struct store {
 	int		 dir;		/* of the vault, until it is opened */
 	int		 prepare_rc;
 	struct chan	*keyd;
+	struct chan	*catalog;	/* until the server has it */
 	unsigned	 owed;		/* answers of keyd that came too late */
 	struct io_pool	*io;
 	struct vault	*v;
@@ -230,6 +232,11 @@ on_new_chan(struct store *st, struct msg *m)
 		return rc;
 	if ((rc = rbuf_u8(&in, &role)) != RC_OK)
 		return rc;
+	if (role == ROLE_CATALOG) {
+		tell_chan(&st->srv.tell, chan_new(msg_take_fd(st->env.parent,
+		    m), ROLE_STORE, ROLE_CATALOG));
+		return RC_OK;
+	}
 	if (role != ROLE_KEYD)
 		return RC_STATE;
 	drop_keyd(st);
@@ -305,7 +312,7 @@ open_vault(struct store *st)
 
 /* --- the loop --- */
 
-enum { P_MASTER, P_IO, P_FIRST };
+enum { P_MASTER, P_IO, P_CATALOG, P_FIRST };
 
 static void
 serve_ready(struct store *st, const struct pollfd *p, nfds_t n)
@@ -345,6 +352,8 @@ loop(struct store *st)
 		p[P_MASTER] = (struct pollfd){ chan_fd(st->env.parent),
 		    POLLIN, 0 };
 		p[P_IO] = (struct pollfd){ io_pool_fd(st->io), POLLIN, 0 };
+		p[P_CATALOG] = (struct pollfd){ tell_fd(&st->srv.tell),
+		    tell_events(&st->srv.tell), 0 };
 		for (s = st->srv.sessions; s != NULL; s = s->next)
 			p[n++] = (struct pollfd){ link_fd(s->link),
 			    link_events(s->link), 0 };
@@ -354,6 +363,7 @@ loop(struct store *st)
 			server_io(&st->srv);
 		if (st->v != NULL)
 			serve_ready(st, p, n);
+		tell_ready(&st->srv.tell, p[P_CATALOG].revents);
 		if (p[P_MASTER].revents == 0)
 			continue;
 		if ((rc = on_master(st)) == RC_EOF)
@@ -376,6 +386,9 @@ main(void)
 		fatal("START: %s", rc_str(rc));
 	if ((st->keyd = role_chan(&st->env, FD_KEYD, ROLE_KEYD)) == NULL)
 		fatal("no channel to keyd");
+	/* Whoever starts a store without a catalog tells nobody. */
+	if (fcntl(FD_CATALOG, F_GETFD) != -1)
+		st->catalog = role_chan(&st->env, FD_CATALOG, ROLE_CATALOG);
 	if ((rc = io_pool_new(&st->io)) != RC_OK)
 		fatal("threads: %s", rc_str(rc));
 	role_on_chroot(&st->env, prepare, st);
@@ -388,6 +401,7 @@ main(void)
 	st->opt.arg = st;
 	rc = open_vault(st);
 	server_init(&st->srv, st->v, st->io);
+	tell_chan(&st->srv.tell, st->catalog);
 	tell_state(st, rc);
 	loop(st);
 	if (st->v != NULL) {
@@ -396,6 +410,8 @@ main(void)
 			refuse(s, PROTO_ERR_SHUTDOWN, "the server is stopping");
 			session_end(&st->srv, s);
 		}
+		for (struct run *r = st->v->runs; r != NULL; r = r->next)
+			tell_left(&st->srv.tell, r);
 		vault_close(st->v);
 	}
 	return 0;

@@ -20,6 +20,7 @@ server_init(struct server *srv, struct vault *v, struct io_pool *io)
 	srv->v = v;
 	srv->io = io;
 	srv->queue_tail = &srv->queue;
+	tell_init(&srv->tell, v);
 }
 
 void
@@ -182,6 +183,7 @@ on_run_begin(struct server *srv, struct session *s,
 	if (s->committing)
 		return RC_STATE;
 	if (s->run != NULL && memcmp(s->run->id, b.run, 16) != 0) {
+		tell_left(&srv->tell, s->run);
 		run_end(v, s->run);
 		s->run = NULL;
 	}
@@ -204,6 +206,7 @@ on_run_begin(struct server *srv, struct session *s,
 	r->owner = s;
 	s->run = r;
 	s->put_failed = false;
+	tell_begun(&srv->tell, r, resumed);
 	flags |= r->has_base ? PROTO_RUN_BASE : 0;
 	flags |= resumed ? PROTO_RUN_RESUMED : 0;
 	flags |= index_count(v->index) == 0 && r->objects == 0 ?
@@ -273,6 +276,7 @@ on_put(struct server *srv, struct session *s, const struct link_frame *f)
 		rc = vault_put(srv->v, r, f->payload, f->len);
 	switch (rc) {
 	case RC_OK:
+		tell_put(r, f->len);
 		break;
 	case RC_CRC:
 	case RC_PROTO:
@@ -343,14 +347,37 @@ on_ping(struct server *srv, struct session *s, const struct link_frame *f)
 {
 	struct wbuf body = WBUF_INIT(8);
 
-	(void)srv;
 	if (f->type == PROTO_PING) {
 		wbuf_bytes(&body, f->payload, f->len);
 		send_small(s, PROTO_PONG, f->request, &body);
 	} else if (f->type == PROTO_BYE) {
+		/* It could still come back within the grace; nobody who says
+		 * this means to. */
+		if (s->run != NULL && !s->run->committing)
+			tell_left(&srv->tell, s->run);
 		s->ending = true;
 	}
 	wbuf_free(&body);
+	return RC_OK;
+}
+
+/* No answer, whatever it says: the run is over for this client. */
+static int
+on_report(struct server *srv, struct session *s, const struct link_frame *f)
+{
+	struct report r;
+	struct rbuf in;
+	int rc;
+
+	rbuf_init(&in, f->payload, f->len);
+	if ((rc = report_parse(&in, &r)) != RC_OK)
+		return rc;
+	if (s->reports == TELL_REPORTS_MAX)
+		return RC_OK;
+	s->reports++;
+	if (!tell_report(&srv->tell, s->grant.client, &r))
+		log_warn("%s: conn=%llu reports on a run that is not its own",
+		    s->grant.name, (unsigned long long)s->conn);
 	return RC_OK;
 }
 
@@ -375,6 +402,7 @@ static const struct serve_row {
 	{ PROTO_FLUSH,		PROTO_RIGHT_BACKUP,	on_flush },
 	{ PROTO_COMMIT,		PROTO_RIGHT_BACKUP,	on_commit },
 	{ PROTO_RECORD_ADD,	PROTO_RIGHT_BACKUP,	on_record_add },
+	{ PROTO_REPORT,		PROTO_RIGHT_BACKUP,	on_report },
 	{ PROTO_LIST,		PROTO_RIGHT_RESTORE,	answer_begin },
 	{ PROTO_GET,		PROTO_RIGHT_RESTORE,	answer_begin },
 	{ PROTO_WALK,		PROTO_RIGHT_RESTORE,	answer_begin },

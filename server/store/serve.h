@@ -7,6 +7,7 @@
 
 #include "privsep/link.h"
 #include "server/store/iothread.h"
+#include "server/store/tell.h"
 #include "server/store/vault.h"
 #include "server/store/verify.h"
 #include "server/store/walk.h"
@@ -51,6 +52,7 @@ struct session {
 	bool		 ending;
 	bool		 committing;
 	bool		 put_failed;	/* told once a run */
+	unsigned	 reports;	/* REPORT frames so far */
 	uint64_t	 received, durable, at_sync;
 	uint64_t	 acked_received, acked_durable;
 	uint64_t	 ack_due_ms;
@@ -69,6 +71,7 @@ struct waiter {
 	bool		 flush, written;
 	struct grant	 grant;
 	struct commit	 commit;
+	struct feed_run	 told;		/* of its run, when that is over */
 };
 
 enum sync_phase { SYNC_IDLE, SYNC_PACKS, SYNC_JOURNAL };
@@ -88,6 +91,7 @@ struct server {
 	uint64_t	 journal_size;
 	uint64_t	 dirty_ms;
 	bool		 more_work;
+	struct tell	 tell;
 };
 
 void	server_init(struct server *srv, struct vault *v, struct io_pool *io);

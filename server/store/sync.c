@@ -173,6 +173,7 @@ journal_back(struct server *srv, int rc)
 			w->s->committing = false;
 		if (w->commit.run->owner != NULL)
 			((struct session *)w->commit.run->owner)->run = NULL;
+		tell_keep(&srv->tell, w->commit.run, &w->told);
 		/* The snapshot stands; its run ends with it. */
 		if (commit_finish(srv->v, &w->commit) != RC_OK)
 			log_err("the vault needs an administrator");
@@ -183,6 +184,7 @@ journal_back(struct server *srv, int rc)
 			    w->commit.server.new_bytes);
 			send_committed(w->s, w->request, &w->commit);
 		}
+		tell_committed(&srv->tell, &w->told, &w->commit);
 	}
 	if (rc == RC_OK)
 		for (w = srv->batch; w != NULL; w = w->next)
@@ -326,10 +328,12 @@ expire_runs(struct server *srv, uint64_t now, int *wait_ms)
 		next = r->next;
 		if (r->owner != NULL || r->committing)
 			continue;
-		if (now - r->lost_ms >= RUN_GRACE_MS)
+		if (now - r->lost_ms >= RUN_GRACE_MS) {
+			tell_left(&srv->tell, r);
 			run_end(srv->v, r);
-		else
+		} else {
 			sooner(wait_ms, now, r->lost_ms + RUN_GRACE_MS);
+		}
 	}
 }
 
@@ -347,6 +351,7 @@ server_tick(struct server *srv, uint64_t now, int *wait_ms)
 			sooner(wait_ms, now, s->ack_due_ms);
 	}
 	expire_runs(srv, now, wait_ms);
+	tell_tick(&srv->tell, now, wait_ms);
 	if (!packs_dirty(srv->v->packs))
 		srv->dirty_ms = 0;
 	else if (srv->dirty_ms == 0)

@@ -73,6 +73,12 @@ struct run {
 	uint64_t	 pins_size;
 	uint8_t		 pin_buf[4096];
 	size_t		 pin_n;
+	struct {			/* for the catalog, see tell.h */
+		int64_t		started;
+		uint64_t	objects, bytes;	/* PUT */
+		uint64_t	at_ms;
+		bool		news, left;
+	}		 told;
 	void		*owner;		/* the session that has it now */
 	uint64_t	 lost_ms;	/* when it lost it */
 };

@@ -24,8 +24,9 @@ caps)
 	;;
 setup)
 	cat >"$conf" <<-X
-	Ports: { Server = $BENCH_PORT; };
-	Listen: { Server = ["127.0.0.1"]; };
+	Ports: { Server = $BENCH_PORT; GUI = $((BENCH_PORT + 1)); };
+	Listen: { Server = ["127.0.0.1"]; GUI = ["127.0.0.1"]; };
+	Discovery: { Multicast: { Enabled = 0; }; TCP: { Enabled = 0; }; };
 	Advertise = "127.0.0.1";
 	Paths: { State = "$S/state"; Run = "$S/run"; };
 	X

@@ -48,7 +48,7 @@ told = {p["pid"] for p in procs}
 bad += [f"pid {p} runs but status does not name it" for p in live if p not in told]
 say(not bad, "status names every process that runs, and no other runs")
 
-want = {"master", "logger", "listener", "session", "keyd", "auth", "store", "api"}
+want = {"master", "logger", "listener", "session", "keyd", "auth", "login", "store", "api", "catalog", "dialer"}
 roles = {p["role"] for p in procs}
 bad += [f"missing {r}" for r in want - roles] + [f"surplus {r}" for r in roles - want]
 say(not bad, "exactly the roles of this version run")
@@ -100,14 +100,18 @@ def kind(pid, fd):
 
 idle = {
     "session": lambda k: k[3:7] == ["socket"] * 4 and k[7:] == ["memfd"],
-    "api": lambda k: k[3:] == ["socket"] * 3,
+    "api": lambda k: k[3:] == ["socket"] * 4,
+    "login": lambda k: k[3:] == ["socket"] * 3,
+    "dialer": lambda k: k[3:] == ["socket"] * 2,
+    "catalog": lambda k: k[3:7] == ["socket"] * 4 and
+        all(x == "socket" or "catalog.db" in x or x.startswith("/") and "catalog" in x for x in k[7:]),
     "logger": lambda k: all(x == "socket" for x in k[3:]),
     "listener": lambda k: all(x == "socket" for x in k[3:]),
     "keyd": lambda k: all(x == "socket" for x in k[3:]),
     "auth": lambda k: k[3:6] == ["socket"] * 3 and
         all(x == "socket" or "auth.db" in x or x.startswith("/") and "auth" in x for x in k[6:]),
-    "store": lambda k: k[3:6] == ["socket"] * 3 and
-        all(x in ("socket", "memfd", "anon_inode:[eventfd]") or "/vaults/" in x or x.startswith("/") for x in k[6:]),
+    "store": lambda k: k[3:7] == ["socket"] * 4 and
+        all(x in ("socket", "memfd", "anon_inode:[eventfd]") or "/vaults/" in x or x.startswith("/") for x in k[7:]),
 }
 for p in procs:
     if p["role"] not in idle or p.get("connection"):

@@ -39,7 +39,8 @@ check "two namespaces and a wire" make_net
 cat >"$CONF" <<EOF2
 ID = "flooded";
 Ports: { Server = $PORT; SSLServer = $SSLPORT; };
-Listen: { Server = ["192.0.2.1"]; };
+Listen: { Server = ["192.0.2.1"]; GUI = ["127.0.0.1"]; };
+Discovery: { $DISCOVERY };
 Paths: { State = "$T/state"; Run = "$T/run"; Programs = "$BUILD"; };
 Advertise = "192.0.2.1";
 EOF2

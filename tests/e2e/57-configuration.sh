@@ -48,7 +48,7 @@ Ports = { Server = 3; };;;x"
 try "@include" 'include' "$base
 @include \"/etc/passwd\""
 try "an access list with bits behind the prefix" 'Access.Server' "$base Access: { Server = [\"192.0.2.1/24\"]; };"
-for mode in client both replication; do
+for mode in replication; do
 	try "Mode = $mode" "Mode.*(server|not)" "$base Mode = \"$mode\";"
 done
 try "a relative path" 'Paths.State' "Paths: { State = \"state\"; Run = \"$T/run\"; };"

@@ -71,13 +71,18 @@ free_port() {
 }
 PORT=$(free_port)
 SSLPORT=$(free_port)
+GUIPORT=$(free_port)
+# Nothing leaves the machine: tests of discovery run in namespaces of their own and
+# set this.
+DISCOVERY='Multicast: { Enabled = 0; }; TCP: { Enabled = 0; };'
 
 # write_conf [EXTRA LINES]: the server's configuration
 write_conf() {
 	cat >"$CONF" <<EOF
 ID = "test";
-Ports: { Server = $PORT; SSLServer = $SSLPORT; };
-Listen: { Server = ["127.0.0.1", "::1"]; };
+Ports: { Server = $PORT; SSLServer = $SSLPORT; GUI = $GUIPORT; };
+Listen: { Server = ["127.0.0.1", "::1"]; GUI = ["127.0.0.1", "::1"]; };
+Discovery: { $DISCOVERY };
 Paths: { State = "$T/state"; Run = "$T/run"; Programs = "$BUILD"; };
 Advertise = "127.0.0.1";
 ${1:-}

@@ -34,6 +34,10 @@ ECHO(auth, auth, auth)
 ECHO(auth_ok, auth_ok, auth_ok)
 ECHO(enrol, enrol, enrol)
 ECHO(enrol_ok, enrol_ok, enrol_ok)
+ECHO(pair, pair, pair)
+ECHO(pair_ok, pair_ok, pair_ok)
+ECHO(pair_open, pair_open, pair_open)
+ECHO(pair_state, pair_state_msg, pair_state)
 ECHO(run_begin, run_begin, run_begin)
 ECHO(ack, ack, ack)
 ECHO(list, list, list)
@@ -216,6 +220,11 @@ static const struct {
 	{ PROTO_AUTH_OK, echo_auth_ok },
 	{ PROTO_ENROL, echo_enrol },
 	{ PROTO_ENROL_OK, echo_enrol_ok },
+	{ PROTO_PAIR, echo_pair },
+	{ PROTO_PAIR_OK, echo_pair_ok },
+	{ PROTO_PAIR_OPEN, echo_pair_open },
+	{ PROTO_PAIR_POLL, echo_pair_open },
+	{ PROTO_PAIR_STATE, echo_pair_state },
 	{ PROTO_RUN_BEGIN, echo_run_begin },
 	{ PROTO_RUN_OK, echo_run_ok },
 	{ PROTO_HAVE, echo_ids },

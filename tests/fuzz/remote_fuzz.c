@@ -20,8 +20,10 @@
  * Input: calls u16 (which requests are made), then pieces of
  *	what u8, request u8, type u16, len u16, bytes
  * what & 3: 0 a FRAME, 1 an object through the ring, 2 a message of its own.
- * The identity key is 32 times 01, and TLS vouches for it.
+ * The identity key is 32 times 01, and TLS vouches for it; where the calls have
+ * CALL_PAIR it is a first contact, which knows no key.
  */
+#define CALL_PAIR	4096
 #define INPUT_MAX	(48u << 10)
 #define OBJECTS_MAX	RING_SLOTS / 2
 
@@ -262,6 +264,22 @@ second_half(struct remote *r, uint16_t calls, const struct object_id *ids)
 }
 
 static void
+pair(struct remote *r)
+{
+	struct pair offer = { .name = "fuzz" };
+	struct pair_state_msg state;
+	struct pair_open open;
+	struct pair_ok ok;
+
+	if (remote_pair(r, &offer, &ok) != RC_OK)
+		return;
+	memcpy(&open, &ok, sizeof(open));
+	if (remote_pair_open(r, &open, &state) == RC_OK)
+		MUST((state.state == PAIR_ACCEPTED) ==
+		    (state.token[0] != '\0'));
+}
+
+static void
 converse(struct link *l, uint16_t calls)
 {
 	struct remote_events ev = { .object = on_object, .have = on_have,
@@ -273,10 +291,14 @@ converse(struct link *l, uint16_t calls)
 	memset(&ids[0], 1, sizeof(ids[0]));
 	memset(&ids[1], 2, sizeof(ids[1]));
 	memset(&ids[2], 3, sizeof(ids[2]));
-	if (remote_open(&r, l, fp, &ev) == RC_OK &&
-	    remote_login(r, &keys, &ok) == RC_OK &&
-	    first_half(r, calls, ids) == RC_OK)
-		(void)second_half(r, calls, ids);
+	if (remote_open(&r, l, (calls & CALL_PAIR) != 0 ? NULL : fp, &ev) ==
+	    RC_OK) {
+		if ((calls & CALL_PAIR) != 0)
+			pair(r);
+		else if (remote_login(r, &keys, &ok) == RC_OK &&
+		    first_half(r, calls, ids) == RC_OK)
+			(void)second_half(r, calls, ids);
+	}
 	/* The script ends in an end of file, so this does too. */
 	while (remote_poll(r, -1, -1) == RC_OK)
 		;
@@ -287,7 +309,7 @@ converse(struct link *l, uint16_t calls)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct wbuf up = WBUF_INIT(32);
+	struct wbuf up = WBUF_INIT(64);
 	struct far f = { .ring_fd = -1 };
 	struct chan *near;
 	struct link *l;
@@ -309,6 +331,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST((l = link_new(near, OBJECT_WIRE_MAX)) != NULL);
 	MUST(chan_send(f.c, MSG_RING, NULL, f.ring_fd) == RC_OK);
 	memset(wbuf_space(&up, 32), 7, 32);
+	if ((calls & CALL_PAIR) != 0)
+		wbuf_zeros(&up, 32);
 	MUST(chan_send(f.c, MSG_NET_UP, &up, -1) == RC_OK);
 	wbuf_free(&up);
 	say_all(&f, &in);

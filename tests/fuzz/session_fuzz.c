@@ -39,20 +39,28 @@ sign_hello(void *arg, const struct wbuf *text, uint8_t sig[ED25519_SIG_LEN])
 }
 
 static int
-ask(void *arg, bool enrol, const struct wbuf *body, struct rbuf *answer)
+ask(void *arg, enum msg_type what, const struct wbuf *body,
+    struct rbuf *answer)
 {
 	static struct wbuf b = WBUF_INIT(2048);
+	struct pair_state_msg state = { PAIR_ACCEPTED, "sg1-" };
 	struct enrol_ok ok = { .name = "account/name" };
+	struct pair_ok pairing = { { 1 }, { 2 } };
 	const uint8_t *flags = arg;
 
-	(void)body;
+	/* clear text carries no token, in either direction */
+	MUST(what == MSG_AUTH_LOGIN || (*flags & F_TLS) != 0);
 	wbuf_reset(&b);
 	wbuf_u16(&b, (*flags & F_REFUSE) != 0 ? PROTO_ERR_AUTH : 0);
 	wbuf_str(&b, (*flags & F_REFUSE) != 0 ? "no" : "");
 	if ((*flags & F_BROKEN) != 0)
 		wbuf_u8(&b, 1);
-	else if (enrol)
+	else if (what == MSG_AUTH_ENROL)
 		enrol_ok_put(&b, &ok);
+	else if (what == MSG_AUTH_PAIR && body->data[1] == PROTO_PAIR)
+		pair_ok_put(&b, &pairing);
+	else if (what == MSG_AUTH_PAIR)
+		pair_state_put(&b, &state);
 	else {
 		wbuf_zeros(&b, 32);
 		wbuf_u32(&b, 3);
@@ -84,9 +92,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	l.tls = (flags & F_TLS) != 0;
 	l.arg = &flags;
 	l.deadline = io_now_ms() + 1000;
-	/* never against auth's word */
+	/* never against auth's word, and a pairing is no log-in */
 	MUST(session_login(&l) != RC_OK ||
-	    (flags & (F_REFUSE | F_BROKEN)) == 0);
+	    ((flags & (F_REFUSE | F_BROKEN)) == 0 && !l.paired));
 	relay_free(l.relay);
 	close(fd[1]);
 	return 0;

@@ -15,6 +15,8 @@
 #include "common/num.h"
 #include "common/rc.h"
 #include "common/token.h"
+#include "server/auth/notes.h"
+#include "server/auth/pair.h"
 #include "server/sql.h"
 
 #define NOW	1000000
@@ -35,6 +37,8 @@ struct bench {
 	int			 rc;
 	char			 text[512];
 	unsigned		 cuts;
+	struct notes		 notes;
+	struct pairs		 pairs;
 };
 
 static void
@@ -62,6 +66,7 @@ setup(void **state)
 	assert_non_null(mkdtemp(b->dir));
 	snprintf(b->path, sizeof(b->path), "%s/auth.db", b->dir);
 	assert_int_equal(db_open(&b->db, b->path), RC_OK);
+	notes_init(&b->notes, b->db);
 	assert_int_equal(ed25519_new(&b->identity, b->self.identity), RC_OK);
 	assert_int_equal(sha256(b->self.identity, 32, b->self.identity_fp),
 	    RC_OK);
@@ -82,6 +87,7 @@ teardown(void **state)
 	struct bench *b = *state;
 	char path[96];
 
+	notes_free(&b->notes);
 	db_close(b->db);
 	for (size_t i = 0; i < NITEMS(files); i++) {
 		snprintf(path, sizeof(path), "%s%s", b->path, files[i]);
@@ -130,7 +136,10 @@ admin_id(struct bench *b, uint8_t op, const char *account, const char *name,
     const uint8_t *id, uint8_t digits)
 {
 	static const uint8_t zeros[16];
-	struct admin_io io = { take_admin, take_cut, b };
+	struct admin_env e = { .db = b->db, .self = &b->self,
+	    .conf = &b->conf, .notes = &b->notes, .pairs = &b->pairs,
+	    .now = NOW, .right = RIGHT_ADMIN, .from = "local",
+	    .send = take_admin, .cut = take_cut, .arg = b };
 	struct wbuf w = WBUF_INIT(1024);
 	struct rbuf in;
 
@@ -141,12 +150,12 @@ admin_id(struct bench *b, uint8_t op, const char *account, const char *name,
 	wbuf_u32(&w, 3600);
 	wbuf_u8(&w, digits);
 	wbuf_bytes(&w, id != NULL ? id : zeros, 16);
+	wbuf_u8(&w, 0);
 	wbuf_str(&w, "tester");
 	rbuf_init(&in, w.data, w.len);
 	b->rows = 0;
 	b->rc = 1;
-	assert_int_equal(auth_admin(b->db, &b->self, &b->conf, NOW, &in, &io),
-	    RC_OK);
+	assert_int_equal(auth_admin(&e, &in), RC_OK);
 	wbuf_free(&w);
 	return b->rc;
 }
@@ -529,6 +538,105 @@ names_are_of_few_letters(void **state)
 	assert_false(db_name_ok("\xc3\xa4"));
 }
 
+/* --- versions of the schema --- */
+
+/* auth.db as version 1 made it, with a client in it. */
+static const char *const first_version[] = {
+	"CREATE TABLE account (id INTEGER PRIMARY KEY,"
+	"  name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL)",
+	"CREATE TABLE vault (id BLOB PRIMARY KEY, instance BLOB NOT NULL,"
+	"  account TEXT NOT NULL, name TEXT NOT NULL,"
+	"  state INTEGER NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE client (id BLOB PRIMARY KEY,"
+	"  account INTEGER NOT NULL REFERENCES account (id),"
+	"  name TEXT NOT NULL, key BLOB,"
+	"  disabled INTEGER NOT NULL DEFAULT 0,"
+	"  vault BLOB NOT NULL REFERENCES vault (id),"
+	"  created INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0,"
+	"  UNIQUE (account, name)) WITHOUT ROWID",
+	"CREATE TABLE token (id BLOB PRIMARY KEY, secret BLOB NOT NULL,"
+	"  client BLOB NOT NULL REFERENCES client (id) ON DELETE CASCADE,"
+	"  created INTEGER NOT NULL, expires INTEGER NOT NULL,"
+	"  state INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+	"INSERT INTO account VALUES (1, 'acme', 5)",
+	"INSERT INTO vault VALUES (zeroblob(16), zeroblob(16), 'acme',"
+	"  'web1', 2)",
+	"INSERT INTO client VALUES (zeroblob(16), 1, 'web1', NULL, 0,"
+	"  zeroblob(16), 5, 6)",
+	"PRAGMA user_version = 1",
+};
+
+static void
+run_raw(struct bench *b, const char *const *sql, size_t n)
+{
+	sqlite3 *raw;
+
+	assert_int_equal(sql_open(&raw, b->path), RC_OK);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(sql_run(raw, sql[i], ""), RC_OK);
+	sqlite3_close(raw);
+}
+
+static void
+version_1_gets_the_tables_of_version_2(void **state)
+{
+	struct bench *b = *state;
+	uint8_t hash[32] = { 1 };
+	struct db_client c;
+	struct db_user u;
+
+	db_close(b->db);
+	unlink(b->path);
+	run_raw(b, first_version, NITEMS(first_version));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(db_open(&b->db, b->path), RC_OK);
+		assert_int_equal(db_client_find(b->db, "acme", "web1", &c),
+		    RC_OK);
+		assert_int_equal(c.vault_state, DB_VAULT_EXISTS);
+		assert_int_equal(c.seen, 6);
+		assert_int_equal(db_user_add(b->db, "alice", RIGHT_ADMIN,
+		    hash, NOW, NOW), i == 0 ? RC_OK : RC_EXISTS);
+		if (i == 0)
+			db_close(b->db);
+	}
+	assert_int_equal(db_user_get(b->db, "alice", &u), RC_OK);
+	assert_int_equal(u.right, RIGHT_ADMIN);
+	b->notes.db = b->db;
+}
+
+static void
+an_upgrade_that_fails_changes_nothing(void **state)
+{
+	/* a table of that name is there: the second version cannot be made */
+	static const char *const clash[] = { "CREATE TABLE api (x INTEGER)" };
+	static const char *const clear[] = { "DROP TABLE api" };
+	struct bench *b = *state;
+	struct db_user u;
+
+	db_close(b->db);
+	unlink(b->path);
+	run_raw(b, first_version, NITEMS(first_version));
+	run_raw(b, clash, NITEMS(clash));
+	assert_int_not_equal(db_open(&b->db, b->path), RC_OK);
+	db_close(b->db);
+	run_raw(b, clear, NITEMS(clear));
+	/* whole again, with nothing made twice */
+	assert_int_equal(db_open(&b->db, b->path), RC_OK);
+	assert_int_equal(db_user_get(b->db, "alice", &u), RC_NOENT);
+	b->notes.db = b->db;
+}
+
+static void
+a_newer_version_is_refused(void **state)
+{
+	static const char *const newer[] = { "PRAGMA user_version = 3" };
+	struct bench *b = *state;
+
+	db_close(b->db);
+	run_raw(b, newer, NITEMS(newer));
+	assert_int_equal(db_open(&b->db, b->path), RC_VERSION);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -547,6 +655,9 @@ main(void)
 		TEST(a_token_of_a_known_client_replaces_the_key_only),
 		TEST(a_vault_is_made_once),
 		TEST(administration_says_what_to_do),
+		TEST(version_1_gets_the_tables_of_version_2),
+		TEST(an_upgrade_that_fails_changes_nothing),
+		TEST(a_newer_version_is_refused),
 		cmocka_unit_test(names_are_of_few_letters),
 	};
 

@@ -57,6 +57,9 @@ static struct {
 	size_t			 lose;		/* drop so many PUTs */
 	bool			 lose_answer;	/* of the next COMMIT */
 	bool			 refuse_base;
+	uint8_t			 run[16];	/* the last one begun */
+	unsigned		 reports;
+	struct report		 report;
 } vault;
 
 struct remote {
@@ -143,6 +146,15 @@ remote_close(struct remote *r)
 }
 
 void
+remote_report(struct remote *r, const struct report *rep)
+{
+	assert_non_null(r);
+	assert_memory_equal(rep->run, vault.run, sizeof(vault.run));
+	vault.reports++;
+	vault.report = *rep;
+}
+
+void
 remote_set_events(struct remote *r, const struct remote_events *ev)
 {
 	r->ev = *ev;
@@ -196,6 +208,7 @@ remote_run_begin(struct remote *r, const struct run_begin *b,
 
 	(void)r;
 	memset(ok, 0, sizeof(*ok));
+	memcpy(vault.run, b->run, sizeof(vault.run));
 	if (vault.objects == 0)
 		ok->flags |= PROTO_RUN_EMPTY;
 	for (i = 0; i < vault.nsnaps && !vault.refuse_base; i++) {
@@ -1091,9 +1104,39 @@ what_cannot_be_read_is_listed(void **state)
 	    EXIT_INCOMPLETE);
 	assert_int_equal(seen.skipped, 1);
 	assert_string_equal(seen.last_skip, paths[1]);
+	assert_int_equal(vault.report.outcome, REPORT_INCOMPLETE);
+	assert_int_equal(vault.report.skipped, 1);
+	assert_int_equal(vault.report.files, 1);
 	paths[0] = gone;
 	assert_int_equal(backup_run(&engine, &o, text, sizeof(text)),
 	    EXIT_NOTHING);
+	assert_int_equal(vault.reports, 2);
+	assert_int_equal(vault.report.outcome, REPORT_FAILED);
+}
+
+static void
+a_run_ends_with_one_report_of_what_it_did(void **state)
+{
+	const char *paths[1] = { root };
+	struct backup_opt o = { .job = "j", .paths = paths, .npaths = 1 };
+	char text[1024];
+
+	(void)state;
+	make_file("one", 1000, 1);
+	make_file("two", 2000, 2);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(backup_run(&engine, &o, text, sizeof(text)),
+	    EXIT_DONE);
+	assert_int_equal(vault.reports, 1);
+	assert_int_equal(vault.report.outcome, REPORT_OK);
+	assert_int_equal(vault.report.files, 2);
+	assert_int_equal(vault.report.bytes, seen.bytes);
+	assert_int_equal(vault.report.new_bytes, seen.new_bytes);
+	assert_true(seen.new_bytes >= 3000);
+	o.dry_run = true;
+	assert_int_equal(backup_run(&engine, &o, text, sizeof(text)),
+	    EXIT_DONE);
+	assert_int_equal(vault.reports, 1);
 }
 
 static void
@@ -1183,6 +1226,8 @@ a_cancelled_run_ends_and_leaves_nothing(void **state)
 	engine.cancelled = true;
 	assert_int_equal(run("job"), EXIT_INTERRUPTED);
 	assert_int_equal(vault.nsnaps, 0);
+	assert_int_equal(vault.reports, 1);
+	assert_int_equal(vault.report.outcome, REPORT_CANCELLED);
 	engine.cancelled = false;
 	assert_int_equal(run("job"), EXIT_DONE);
 	tree_is_saved(root);
@@ -1254,6 +1299,7 @@ main(void)
 		T(a_vault_put_back_is_noticed),
 		T(a_base_that_is_refused_means_reading_again),
 		T(what_cannot_be_read_is_listed),
+		T(a_run_ends_with_one_report_of_what_it_did),
 		T(a_single_file_can_be_a_path),
 		T(many_small_files_in_many_directories),
 		T(paths_beyond_path_max_are_saved),

@@ -246,10 +246,49 @@ every_verb_has_help(void **state)
 	wbuf_free(&out);
 }
 
+static void
+a_server_to_pair_with_may_have_a_port(void **state)
+{
+	static const struct {
+		const char	*text, *host;	/* NULL: refused */
+		uint16_t	 port;
+	} t[] = {
+		{ "backup1", "backup1", 0 },
+		{ "backup1:40004", "backup1", 40004 },
+		{ "192.0.2.1:1", "192.0.2.1", 1 },
+		{ "2001:db8::1", "2001:db8::1", 0 },
+		{ "::1", "::1", 0 },
+		{ "[2001:db8::1]", "2001:db8::1", 0 },
+		{ "[2001:db8::1]:65535", "2001:db8::1", 65535 },
+		{ "", NULL, 0 }, { ":1", NULL, 0 }, { "a:", NULL, 0 },
+		{ "a:0", NULL, 0 }, { "a:65536", NULL, 0 },
+		{ "a:-1", NULL, 0 }, { "a:1x", NULL, 0 }, { "[::1", NULL, 0 },
+		{ "[::1]x", NULL, 0 }, { "[]:1", NULL, 0 },
+		{ "a b", NULL, 0 }, { "https://a", NULL, 0 },
+	};
+	char host[VERBS_HOST_MAX], longer[VERBS_HOST_MAX + 1];
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		assert_int_equal(split_host(t[i].text, host, sizeof(host),
+		    &port), t[i].host != NULL ? RC_OK : RC_RANGE);
+		if (t[i].host == NULL)
+			continue;
+		assert_string_equal(host, t[i].host);
+		assert_int_equal(port, t[i].port);
+	}
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(split_host(longer, host, sizeof(host), &port),
+	    RC_RANGE);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_server_to_pair_with_may_have_a_port),
 		cmocka_unit_test(a_backup_takes_its_options),
 		cmocka_unit_test(
 		    options_for_all_verbs_may_stand_before_and_behind),

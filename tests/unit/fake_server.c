@@ -187,6 +187,9 @@ take_piece(struct fake *f, struct rbuf *in)
 	memcpy(f->in + offset, f->ring + (size_t)slot * RING_SLOT, len);
 	wbuf_u8(&body, (uint8_t)(1u << slot));
 	rc = chan_send(f->c, MSG_SLOTS, &body, -1);
+	/* As in the relay: what a client said before it left still counts. */
+	if (rc == RC_EOF)
+		rc = RC_OK;
 	wbuf_free(&body);
 	if (offset + len == total)
 		queue_frame(f, type, request, f->in, total);
@@ -272,6 +275,7 @@ on_hello(struct fake *f, const struct fake_frame *q)
 {
 	struct wbuf body = WBUF_INIT(4096), text = WBUF_INIT(4096);
 	struct hello_ok ok = { .version = PROTO_VERSION,
+	    .features = f->features,
 	    .frame_max = PROTO_SMALL_MAX, .ids_max = PROTO_IDS_MAX,
 	    .id = "fake" };
 	int rc;
@@ -540,6 +544,18 @@ on_run(struct fake *f, const struct fake_frame *q)
 }
 
 static int
+on_report(struct fake *f, const struct fake_frame *q)
+{
+	struct rbuf in;
+
+	if ((f->features & PROTO_FEATURE_REPORT) == 0)
+		return RC_PROTO;
+	f->reports++;
+	rbuf_init(&in, q->payload, q->len);
+	return report_parse(&in, &f->report);
+}
+
+static int
 serve(struct fake *f, const struct fake_frame *q)
 {
 	struct wbuf none = WBUF_INIT(16);
@@ -577,6 +593,8 @@ serve(struct fake *f, const struct fake_frame *q)
 		    q->len);
 	case PROTO_PONG:
 		return RC_OK;
+	case PROTO_REPORT:
+		return on_report(f, q);
 	case PROTO_BYE:
 		f->bye = true;
 		return RC_EOF;

@@ -61,8 +61,11 @@ struct fake {
 	struct fake_snapshot	 snap[16];
 	size_t			 nsnap;
 	struct fake_faults	 bad;
+	uint64_t		 features;	/* of HELLO_OK */
 
 	/* what was seen */
+	unsigned		 reports;
+	struct report		 report;
 	uint64_t		 puts, gets, haves, frames, put_unacked_max;
 	size_t			 most_get;
 	bool			 bye;

@@ -14,6 +14,8 @@
 
 #include "common/log.h"
 #include "common/num.h"
+#include "common/packet.h"
+#include "common/peerinfo.h"
 #include "common/proto.h"
 #include "common/rc.h"
 #include "common/snapshot.h"
@@ -305,6 +307,170 @@ receipts_come_at_a_limited_rate(void **state)
 }
 
 static void
+packet(struct bench *b, uint8_t *p, size_t n)
+{
+	memset(p, 0, n);
+	memcpy(p, "SGD1", 4);
+	p[4] = 1;
+	memcpy(p + PACKET_IDENTITY_AT, keys_identity(b->keys), 32);
+}
+
+static void
+packets_of_our_own_identity_are_signed(void **state)
+{
+	struct wbuf text = WBUF_INIT(1024);
+	struct bench *b = *state;
+	uint8_t p[PACKET_REQUEST_LEN - ED25519_SIG_LEN], sig[128];
+	size_t len;
+
+	packet(b, p, sizeof(p));
+	join(b, KEYD_USE_PACKET, ROLE_MCAST);
+	for (int i = 0; i < 2; i++) {		/* more than one */
+		assert_int_equal(ask(b, MSG_KEYD_PACKET, p, sizeof(p), sig,
+		    &len), RC_OK);
+		assert_int_equal(len, ED25519_SIG_LEN);
+	}
+	/* under a domain of its own: never a receipt, a hello, a proof */
+	wbuf_bytes(&text, PACKET_DOMAIN, strlen(PACKET_DOMAIN));
+	wbuf_bytes(&text, p, sizeof(p));
+	assert_int_equal(ed25519_verify(keys_identity(b->keys), text.data,
+	    text.len, sig), RC_OK);
+	assert_int_not_equal(ed25519_verify(keys_identity(b->keys), p,
+	    sizeof(p), sig), RC_OK);
+	wbuf_free(&text);
+	join(b, KEYD_USE_PACKET, ROLE_SCAN);
+	assert_int_equal(ask(b, MSG_KEYD_PACKET, p, PACKET_HEAD_LEN, sig,
+	    &len), RC_OK);
+}
+
+static void
+packets_of_another_shape_are_not_signed(void **state)
+{
+	static const struct {
+		size_t	at, n;
+	} wrong[] = {
+		{ 0, 200 }, { 3, 200 },			/* magic */
+		{ 6, 200 }, { 7, 200 },			/* must be zero */
+		{ PACKET_IDENTITY_AT, 200 },
+		{ PACKET_IDENTITY_AT + 31, 200 },
+		{ 500, PACKET_HEAD_LEN - 1 },		/* only its length */
+		{ 500, PACKET_REQUEST_LEN - ED25519_SIG_LEN + 1 },
+		{ 500, 0 },
+	};
+	struct bench *b = *state;
+	uint8_t p[PACKET_REQUEST_LEN], sig[128];
+	size_t len;
+
+	for (size_t i = 0; i < NITEMS(wrong); i++) {
+		packet(b, p, sizeof(p));
+		p[wrong[i].at] ^= 0x40;
+		join(b, KEYD_USE_PACKET, ROLE_MCAST);
+		assert_int_equal(ask(b, MSG_KEYD_PACKET, p, wrong[i].n, sig,
+		    &len), RC_EOF);
+	}
+}
+
+static void
+packets_come_at_a_limited_rate(void **state)
+{
+	struct bench *b = *state;
+	uint8_t p[100], sig[128];
+	size_t len;
+	int n, rc = RC_OK;
+
+	packet(b, p, sizeof(p));
+	join(b, KEYD_USE_PACKET, ROLE_MCAST);
+	for (n = 0; n < 500 && rc == RC_OK; n++)
+		rc = ask(b, MSG_KEYD_PACKET, p, sizeof(p), sig, &len);
+	assert_int_equal(rc, RC_AGAIN);
+	assert_true(n > 30 && n < 100);
+}
+
+static void
+one_proof_to_a_peer_then_the_channel_is_closed(void **state)
+{
+	struct wbuf text = WBUF_INIT(256);
+	struct bench *b = *state;
+	uint8_t body[96], other[32], sig[128];
+	struct msg m;
+	size_t len;
+
+	memset(body, 1, 32);
+	memset(body + 32, 2, 32);
+	memset(body + 64, 3, 32);
+	join(b, KEYD_USE_PEER, ROLE_PEER);
+	assert_int_equal(ask(b, MSG_KEYD_PEER, body, sizeof(body), sig, &len),
+	    RC_OK);
+	assert_int_equal(len, ED25519_SIG_LEN);
+	assert_int_equal(chan_recv(b->user, &m), RC_EOF);
+	peer_sign_text(&text, keys_identity(b->keys), body, body + 32,
+	    body + 64);
+	assert_int_equal(ed25519_verify(keys_identity(b->keys), text.data,
+	    text.len, sig), RC_OK);
+	/* it is good for that far end, nonce and connection only */
+	memset(other, 9, sizeof(other));
+	for (int i = 0; i < 3; i++) {
+		wbuf_reset(&text);
+		peer_sign_text(&text, keys_identity(b->keys),
+		    i == 0 ? other : body, i == 1 ? other : body + 32,
+		    i == 2 ? other : body + 64);
+		assert_int_not_equal(ed25519_verify(keys_identity(b->keys),
+		    text.data, text.len, sig), RC_OK);
+	}
+	wbuf_free(&text);
+}
+
+static void
+a_proof_of_another_length_is_none(void **state)
+{
+	static const size_t lengths[] = { 0, 32, 64, 95 };
+	struct bench *b = *state;
+	uint8_t body[96] = { 0 }, sig[128];
+	size_t len;
+
+	for (size_t i = 0; i < NITEMS(lengths); i++) {
+		join(b, KEYD_USE_PEER, ROLE_PEER);
+		assert_int_equal(ask(b, MSG_KEYD_PEER, body, lengths[i], sig,
+		    &len), RC_EOF);
+	}
+}
+
+/* KEYD_ADD for a use that the role has no business with ends keyd's talk with
+ * the master, who is never wrong: the test asks for the code. */
+static void
+a_use_is_given_to_its_role_only(void **state)
+{
+	static const struct {
+		enum role	role;
+		enum keyd_use	use;
+	} wrong[] = {
+		{ ROLE_PEER, KEYD_USE_PACKET }, { ROLE_MCAST, KEYD_USE_PEER },
+		{ ROLE_API, KEYD_USE_PEER }, { ROLE_API, KEYD_USE_PACKET },
+		{ ROLE_SESSION, KEYD_USE_PACKET }, { ROLE_SCAN, KEYD_USE_TLS },
+		{ ROLE_PEER, KEYD_USE_TLS }, { ROLE_CATALOG, KEYD_USE_PEER },
+		{ ROLE_LOGIN, KEYD_USE_INFO },
+	};
+	struct bench *b = *state;
+	int ch[2];
+
+	for (size_t i = 0; i < NITEMS(wrong); i++) {
+		struct wbuf w = WBUF_INIT(32);
+
+		assert_int_equal(chan_pair(ch), RC_OK);
+		wbuf_u32(&w, WORKER);
+		wbuf_u8(&w, (uint8_t)wrong[i].role);
+		wbuf_u8(&w, (uint8_t)wrong[i].use);
+		wbuf_bytes(&w, b->vault, sizeof(b->vault));
+		assert_int_equal(chan_send(b->master, MSG_KEYD_ADD, &w,
+		    ch[1]), RC_OK);
+		wbuf_free(&w);
+		close(ch[0]);
+		close(ch[1]);
+		assert_int_equal(turn(b), RC_RANGE);
+	}
+}
+
+static void
 no_channel_has_two_uses(void **state)
 {
 	struct bench *b = *state;
@@ -320,6 +486,13 @@ no_channel_has_two_uses(void **state)
 	assert_int_equal(ask(b, MSG_KEYD_TLS, text, n, sig, &len), RC_OK);
 	join(b, KEYD_USE_INFO, ROLE_SESSION);
 	assert_int_not_equal(ask(b, MSG_KEYD_TLS, text, n, sig, &len), RC_OK);
+	/* a hello is no packet, a packet no proof */
+	join(b, KEYD_USE_PACKET, ROLE_MCAST);
+	assert_int_not_equal(ask(b, MSG_KEYD_PEER, body, 96, sig, &len),
+	    RC_OK);
+	join(b, KEYD_USE_PEER, ROLE_PEER);
+	assert_int_not_equal(ask(b, MSG_KEYD_PACKET, body, sizeof(body), sig,
+	    &len), RC_OK);
 }
 
 static void
@@ -387,6 +560,12 @@ main(void)
 		TEST(a_hello_of_another_shape_is_not_signed),
 		TEST(receipts_name_the_vault_of_the_channel),
 		TEST(receipts_come_at_a_limited_rate),
+		TEST(packets_of_our_own_identity_are_signed),
+		TEST(packets_of_another_shape_are_not_signed),
+		TEST(packets_come_at_a_limited_rate),
+		TEST(one_proof_to_a_peer_then_the_channel_is_closed),
+		TEST(a_proof_of_another_length_is_none),
+		TEST(a_use_is_given_to_its_role_only),
 		TEST(no_channel_has_two_uses),
 		TEST(information_is_public_and_not_for_ever),
 		cmocka_unit_test(keys_are_made_once_and_never_anew),

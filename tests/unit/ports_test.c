@@ -27,11 +27,26 @@ conf_with(const char *listen, uint16_t port)
 
 	conf_defaults(&c);
 	c.port_server = port;
+	c.mcast_enabled = false;
 	c.listen_server.n = 1;
 	snprintf(c.listen_server.s[0], sizeof(c.listen_server.s[0]), "%s",
 	    listen);
 	snprintf(c.run, sizeof(c.run), "%s", dir);
 	return c;
+}
+
+/* The plan without what these tests are not about: 32005 and the dialer. */
+static int
+plan(struct ports *ps, const struct conf *c, char *err, size_t size)
+{
+	size_t i, n = 0;
+	int rc = ports_plan(ps, c, err, size);
+
+	for (i = 0; i < ps->n; i++)
+		if (ps->v[i].kind != PORT_GUI && ps->v[i].kind != PORT_DIALER)
+			ps->v[n++] = ps->v[i];
+	ps->n = n;
+	return rc;
 }
 
 /* A listening socket on loopback; *port 0: any, and set. */
@@ -76,16 +91,100 @@ a_star_is_one_socket_of_each_family(void **state)
 	char err[256];
 
 	(void)state;
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ps.n, 3);
 	assert_int_equal(ps.v[0].addr.family, 6);
 	assert_int_equal(ps.v[1].addr.family, 4);
 	assert_int_equal(ps.v[2].kind, PORT_CONTROL);
 	c.ssl_enabled = true;
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ps.n, 5);
 	assert_int_equal(ps.v[2].kind, PORT_SSL);
 	assert_int_equal(ps.v[2].addr.port, 32007);
+}
+
+static unsigned int
+planned(const struct ports *ps, uint8_t kind)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < ps->n; i++)
+		n += ps->v[i].kind == kind;
+	return n;
+}
+
+static void
+each_mode_and_switch_has_its_ports(void **state)
+{
+	struct conf c = conf_with("*", 1234);
+	struct ports ps;
+	char err[256];
+
+	(void)state;
+	c.mode = CONF_MODE_CLIENT;
+	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(planned(&ps, PORT_SERVER), 0);
+	assert_int_equal(planned(&ps, PORT_GUI), 2);
+	assert_int_equal(planned(&ps, PORT_MCAST_REQ), 0);
+	assert_int_equal(planned(&ps, PORT_NETLINK), 0);
+	c.mode = CONF_MODE_BOTH;
+	c.mcast_enabled = true;
+	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(planned(&ps, PORT_SERVER), 2);
+	assert_int_equal(planned(&ps, PORT_MCAST_REQ), 2);
+	assert_int_equal(planned(&ps, PORT_MCAST_ANS), 2);
+	assert_int_equal(planned(&ps, PORT_NETLINK), 1);
+	assert_int_equal(planned(&ps, PORT_SCAN), 0);
+	c.scan_answer = true;
+	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(planned(&ps, PORT_SCAN), 2);
+	assert_int_equal(planned(&ps, PORT_NETLINK), 2);
+	/* a number twice: of one protocol only */
+	c.port_gui = c.port_server;
+	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_non_null(strstr(err, "Ports.GUI"));
+	c.port_gui = c.port_scan;
+	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	c.port_scan = c.port_mcast_ans;
+	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+}
+
+/* Two installations on one machine hear the same multicast. */
+static void
+multicast_ports_are_shared_and_a_scan_port_is_not(void **state)
+{
+	struct conf c = conf_with("127.0.0.1", 0);
+	struct ports a, b;
+	uint16_t port = 0;
+	char err[512];
+	int fd;
+
+	(void)state;
+	fd = listening(AF_INET, SOCK_STREAM, 0, &port);
+	close(fd);
+	c.mode = CONF_MODE_CLIENT;
+	c.mcast_enabled = true;
+	c.port_mcast_req = port;
+	c.port_mcast_ans = (uint16_t)(port == 65535 ? 1025 : port + 1);
+	assert_int_equal(plan(&a, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(ports_open(&a, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&b, &c, err, sizeof(err)), RC_OK);
+	b.n--;			/* not the control socket */
+	assert_int_equal(ports_open(&b, err, sizeof(err)), RC_OK);
+	ports_close(&b);
+	ports_close(&a);
+	c.mcast_enabled = false;
+	c.scan_answer = true;
+	c.port_scan = port;
+	assert_int_equal(plan(&a, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(ports_open(&a, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&b, &c, err, sizeof(err)), RC_OK);
+	b.n--;
+	assert_int_equal(ports_open(&b, err, sizeof(err)), RC_BUSY);
+	assert_non_null(strstr(err, "Ports.UDPScan"));
+	ports_close(&b);
+	ports_close(&a);
 }
 
 static void
@@ -98,25 +197,25 @@ a_plan_that_cannot_be_is_refused(void **state)
 	(void)state;
 	c.ssl_enabled = true;
 	c.port_ssl = 1234;
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 	assert_non_null(strstr(err, "Ports.SSLServer"));
 	c = conf_with("*", 1);
 	c.listen_server.n = 2;
 	strcpy(c.listen_server.s[1], "127.0.0.1");
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 	c = conf_with("127.0.0.1", 1);
 	c.listen_server.n = 2;
 	strcpy(c.listen_server.s[1], "::ffff:127.0.0.1");
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 	c = conf_with("localhost", 1);
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 	c = conf_with("127.0.0.1", 1);
 	c.listen_server.n = 0;
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 	c = conf_with("127.0.0.1", 1);
 	memset(c.run, 'x', 150);
 	c.run[150] = '\0';
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_CONFIG);
 }
 
 /* What accepted connections inherit. */
@@ -142,7 +241,7 @@ sockets_that_match_are_taken(void **state)
 
 	(void)state;
 	c = conf_with("127.0.0.1", port);
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ports_inherit(&ps, fd, 1, err, sizeof(err)), RC_OK);
 	assert_int_equal(ps.v[0].fd, fd);
 	assert_true(ps.v[0].inherited);
@@ -160,7 +259,7 @@ refused(const struct conf *c, int fd, const char *says)
 	struct ports ps;
 	char err[512] = "";
 
-	assert_int_equal(ports_plan(&ps, c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ports_inherit(&ps, fd, 1, err, sizeof(err)),
 	    RC_CONFIG);
 	if (strstr(err, says) == NULL)
@@ -194,7 +293,7 @@ every_difference_names_its_key(void **state)
 	port = 0;
 	fd = listening(AF_INET, SOCK_DGRAM, 0, &port);
 	c = conf_with("127.0.0.1", port);
-	refused(&c, fd, "no listening stream socket");
+	refused(&c, fd, "which Ports.Multicast does not");
 	port = 0;
 	fd = listening(AF_INET6, SOCK_STREAM, 0, &port);
 	c = conf_with("::", port);
@@ -214,7 +313,7 @@ one_that_is_missing_is_named(void **state)
 	c = conf_with("127.0.0.1", port);
 	c.listen_server.n = 2;
 	strcpy(c.listen_server.s[1], "::1");
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ports_inherit(&ps, fd, 1, err, sizeof(err)),
 	    RC_CONFIG);
 	assert_non_null(strstr(err, "[::1]"));
@@ -233,7 +332,7 @@ a_port_in_use_names_key_port_and_holder(void **state)
 
 	(void)state;
 	c = conf_with("127.0.0.1", port);
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ports_open(&ps, err, sizeof(err)), RC_BUSY);
 	assert_non_null(strstr(err, "Ports.Server"));
 	snprintf(want, sizeof(want), "127.0.0.1:%u is in use", port);
@@ -259,7 +358,7 @@ a_stale_control_socket_is_replaced_and_a_live_one_is_not(void **state)
 	fd = listening(AF_INET, SOCK_STREAM, 0, &port);
 	close(fd);
 	c = conf_with("127.0.0.1", port);
-	assert_int_equal(ports_plan(&ps, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&ps, &c, err, sizeof(err)), RC_OK);
 	assert_int_equal(ports_open(&ps, err, sizeof(err)), RC_OK);
 	assert_no_delay(ps.v[0].fd);
 	assert_int_equal(lstat(ps.control, &st), 0);
@@ -270,7 +369,7 @@ a_stale_control_socket_is_replaced_and_a_live_one_is_not(void **state)
 	/* alive */
 	c.port_server = (uint16_t)(port == 65535 ? 1025 : port + 1);
 	c.listen_server.n = 1;
-	assert_int_equal(ports_plan(&second, &c, err, sizeof(err)), RC_OK);
+	assert_int_equal(plan(&second, &c, err, sizeof(err)), RC_OK);
 	second.v[0].fd = dup(0);
 	assert_int_equal(ports_open(&second, err, sizeof(err)), RC_BUSY);
 	/* dead: closed behind the file's back */
@@ -327,6 +426,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_star_is_one_socket_of_each_family),
+		cmocka_unit_test(each_mode_and_switch_has_its_ports),
+		cmocka_unit_test(multicast_ports_are_shared_and_a_scan_port_is_not),
 		cmocka_unit_test(a_plan_that_cannot_be_is_refused),
 		cmocka_unit_test(sockets_that_match_are_taken),
 		cmocka_unit_test(every_difference_names_its_key),

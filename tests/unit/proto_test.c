@@ -244,6 +244,39 @@ put_err(struct wbuf *out)
 	proto_err_put(out, PROTO_ERR_LATER, "come again");
 }
 
+static void
+put_pair(struct wbuf *out)
+{
+	struct pair v = { .commit = "c", .client_key = "k", .name = "web1" };
+
+	pair_put(out, &v);
+}
+
+static void
+put_pair_ok(struct wbuf *out)
+{
+	struct pair_ok v = { "p", "n" };
+
+	pair_ok_put(out, &v);
+}
+
+static void
+put_pair_open(struct wbuf *out)
+{
+	struct pair_open v = { "p", "n" };
+
+	pair_open_put(out, &v);
+}
+
+static void
+put_pair_state(struct wbuf *out)
+{
+	struct pair_state_msg v = { .state = PAIR_ACCEPTED };
+
+	memset(v.token, 's', sizeof(v.token) - 1);
+	pair_state_put(out, &v);
+}
+
 /* Some lengths are part of the protocol and stand here as numbers. */
 static const struct sample {
 	uint16_t	type;
@@ -256,6 +289,11 @@ static const struct sample {
 	{ PROTO_AUTH_OK,	put_auth_ok,	0 },
 	{ PROTO_ENROL,		put_enrol,	80 },
 	{ PROTO_ENROL_OK,	put_enrol_ok,	0 },
+	{ PROTO_PAIR,		put_pair,	32 + 32 + 2 + 4 },
+	{ PROTO_PAIR_OK,	put_pair_ok,	48 },
+	{ PROTO_PAIR_OPEN,	put_pair_open,	48 },
+	{ PROTO_PAIR_POLL,	put_pair_open,	48 },
+	{ PROTO_PAIR_STATE,	put_pair_state,	1 + 2 + 1099 },
 	{ PROTO_RUN_BEGIN,	put_run_begin,	64 },
 	{ PROTO_RUN_OK,		put_run_ok,	0 },
 	{ PROTO_HAVE,		put_ids,	2 + 32 * 1024 },
@@ -640,6 +678,62 @@ signed_texts_are_exact(void **state)
 	wbuf_free(&want);
 }
 
+/* Known answers, computed apart: both ends of any implementation must show the
+ * same digits. */
+static void
+a_pairing_code_is_made_of_all_that_both_know(void **state)
+{
+	static const struct pair_code base = { { 1 }, { 2 }, { 3 }, { 4 },
+		{ 5 } };
+	static const uint8_t known[32] = {
+		0x69, 0x0b, 0x82, 0x3d, 0xd7, 0x24, 0x12, 0x86,
+		0x88, 0xb7, 0xb2, 0xff, 0xac, 0x7b, 0x4a, 0xc0,
+		0xdf, 0xb2, 0x57, 0x5c, 0x43, 0x01, 0x53, 0x0b,
+		0xe4, 0x2a, 0x84, 0xa3, 0x51, 0xa9, 0xea, 0x84
+	};
+	char code[PROTO_PAIR_CODE_LEN + 1], other[sizeof(code)];
+	struct pair_code c;
+	uint8_t commit[32];
+
+	(void)state;
+	assert_int_equal(pair_code(&base, code), RC_OK);
+	assert_string_equal(code, "8498-2877");
+	for (size_t i = 0; i < sizeof(c); i++) {
+		c = base;
+		((uint8_t *)&c)[i] ^= 0x80;
+		assert_int_equal(pair_code(&c, other), RC_OK);
+		assert_string_not_equal(other, code);
+	}
+	assert_int_equal(pair_commit(base.client_nonce, base.client_key,
+	    commit), RC_OK);
+	assert_memory_equal(commit, known, sizeof(known));
+}
+
+static void
+a_token_comes_with_acceptance_alone(void **state)
+{
+	struct wbuf out = WBUF_INIT(2048);
+	struct pair_state_msg v;
+	struct rbuf in;
+
+	(void)state;
+	for (int s = 0; s <= PAIR_STATE_MAX; s++) {
+		for (int with = 0; with < 2; with++) {
+			memset(&v, 0, sizeof(v));
+			v.state = (uint8_t)s;
+			if (with)
+				strcpy(v.token, "sg1-x");
+			wbuf_reset(&out);
+			pair_state_put(&out, &v);
+			rbuf_init(&in, out.data, out.len);
+			assert_int_equal(pair_state_parse(&in, &v), s > 0 &&
+			    s < PAIR_STATE_MAX && with == (s ==
+			    PAIR_ACCEPTED) ? RC_OK : RC_RANGE);
+		}
+	}
+	wbuf_free(&out);
+}
+
 int
 main(void)
 {
@@ -657,6 +751,8 @@ main(void)
 		cmocka_unit_test(too_many_ids_are_not_written),
 		cmocka_unit_test(have_answers_start_in_the_high_bits),
 		cmocka_unit_test(signed_texts_are_exact),
+		cmocka_unit_test(a_pairing_code_is_made_of_all_that_both_know),
+		cmocka_unit_test(a_token_comes_with_acceptance_alone),
 	};
 
 	return cmocka_run_group_tests(tests, fill_ids, NULL);

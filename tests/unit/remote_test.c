@@ -480,6 +480,45 @@ the_end_of_the_server_is_an_end_with_advice(void **state)
 	assert_non_null(strstr(remote_error(x->r), "again"));
 }
 
+static void
+a_report_goes_where_it_was_asked_for_and_behind_what_is_under_way(void **state)
+{
+	struct fix *x = *state;
+	struct report rep = { .run = { 9 }, .outcome = REPORT_CANCELLED,
+	    .files = 7 };
+	struct object_id id;
+
+	x->f.features = PROTO_FEATURE_REPORT;
+	add_chunks(x, 1, 3 << 20, &id);
+	log_in(x);
+	assert_int_equal(remote_put(x->r, x->f.obj[0].wire,
+	    x->f.obj[0].len), RC_OK);
+	remote_report(x->r, &rep);
+	remote_close(x->r);
+	x->r = NULL;
+	fake_stop(&x->f);
+	assert_int_equal(x->f.puts, 1);
+	assert_int_equal(x->f.reports, 1);
+	assert_int_equal(x->f.report.outcome, REPORT_CANCELLED);
+	assert_int_equal(x->f.report.files, 7);
+	assert_true(x->f.bye);
+}
+
+static void
+a_server_that_did_not_ask_gets_no_report(void **state)
+{
+	struct fix *x = *state;
+	struct report rep = { .outcome = REPORT_OK };
+
+	log_in(x);
+	remote_report(x->r, &rep);
+	remote_close(x->r);
+	x->r = NULL;
+	fake_stop(&x->f);
+	assert_int_equal(x->f.reports, 0);
+	assert_true(x->f.bye);
+}
+
 int
 main(void)
 {
@@ -504,6 +543,8 @@ main(void)
 		T(a_commit_counts_only_with_its_receipt),
 		T(findings_and_walks_come_to_their_end),
 		T(the_end_of_the_server_is_an_end_with_advice),
+		T(a_report_goes_where_it_was_asked_for_and_behind_what_is_under_way),
+		T(a_server_that_did_not_ask_gets_no_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

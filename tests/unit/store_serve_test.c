@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ rig_free(struct rig *r)
 	server_drain(&r->srv);
 	while (r->srv.sessions != NULL)
 		session_end(&r->srv, r->srv.sessions);
+	tell_chan(&r->srv.tell, NULL);
 	world_free(&r->w);
 }
 
@@ -431,7 +433,7 @@ hostile_frames_harm_nobody_else(void **state)
 	static const uint16_t types[] = { PROTO_RUN_BEGIN, PROTO_RUN_JOIN,
 	    PROTO_HAVE, PROTO_FLUSH, PROTO_COMMIT, PROTO_LIST, PROTO_GET,
 	    PROTO_WALK, PROTO_VERIFY, PROTO_RECORD_ADD, PROTO_RECORD_GET,
-	    PROTO_BAD, PROTO_PING, PROTO_HELLO, PROTO_AUTH, 0x7777 };
+	    PROTO_BAD, PROTO_REPORT, PROTO_PING, PROTO_HELLO, PROTO_AUTH, 0x7777 };
 	uint8_t junk[200];
 	uint32_t leaf = 301, chunk = 300;
 	struct rig r;
@@ -481,6 +483,378 @@ hostile_frames_harm_nobody_else(void **state)
 	rig_free(&r);
 }
 
+/* --- what the catalog is told --- */
+
+struct told {
+	struct chan	*c;
+	uint16_t	 type;
+	struct feed_run	 run;
+	struct feed_snapshot snap;
+	struct feed_space space;
+	struct report	 report;
+	uint8_t		 run_id[16], client[16];
+};
+
+static void
+watch(struct rig *r, struct told *t)
+{
+	int fds[2];
+
+	memset(t, 0, sizeof(*t));
+	assert_int_equal(chan_pair(fds), RC_OK);
+	t->c = chan_new(fds[0], ROLE_CATALOG, ROLE_STORE);
+	assert_non_null(t->c);
+	chan_set_nonblock(t->c);
+	tell_chan(&r->srv.tell, chan_new(fds[1], ROLE_STORE, ROLE_CATALOG));
+}
+
+/* The next message; false: there is none. */
+static bool
+told(struct told *t)
+{
+	struct msg m;
+	int rc = chan_recv(t->c, &m);
+
+	if (rc != RC_OK)
+		return false;
+	t->type = m.type;
+	switch (m.type) {
+	case MSG_CAT_RUN:
+		assert_int_equal(feed_run_get(&m.body, &t->run), RC_OK);
+		break;
+	case MSG_CAT_SNAPSHOT:
+		assert_int_equal(feed_snapshot_get(&m.body, &t->snap), RC_OK);
+		break;
+	case MSG_CAT_SPACE:
+		assert_int_equal(feed_space_get(&m.body, &t->space), RC_OK);
+		break;
+	default:
+		assert_int_equal(m.type, MSG_CAT_REPORT);
+		assert_int_equal(rbuf_bytes(&m.body, t->run_id, 16), RC_OK);
+		assert_int_equal(rbuf_bytes(&m.body, t->client, 16), RC_OK);
+		assert_int_equal(report_parse(&m.body, &t->report), RC_OK);
+		break;
+	}
+	return true;
+}
+
+static void
+must_tell(struct told *t, uint16_t type)
+{
+	assert_true(told(t));
+	assert_int_equal(t->type, type);
+}
+
+static void
+ask_after(struct told *t, uint64_t after)
+{
+	struct wbuf b = WBUF_INIT(8);
+
+	wbuf_u64(&b, after);
+	assert_int_equal(chan_send(t->c, MSG_CAT_ASK, &b, -1), RC_OK);
+	wbuf_free(&b);
+}
+
+static void
+report(struct rig *r, struct peer *p, uint8_t run)
+{
+	struct report rep = { .run = { run }, .outcome = REPORT_OK,
+	    .files = 5 };
+	struct wbuf b = WBUF_INIT(256);
+
+	report_put(&b, &rep);
+	send_frame(p, PROTO_REPORT, 8, b.data, b.len);
+	wbuf_free(&b);
+	for (int i = 0; i < 3; i++)
+		turn(r);
+}
+
+static void
+a_committed_run_is_told_in_its_order(void **state)
+{
+	struct object_id id;
+	struct told t;
+	struct rig r;
+	struct peer *p;
+	int64_t began;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	turn(&r);
+	must_tell(&t, MSG_CAT_SPACE);
+	assert_int_equal(t.space.snapshots, 0);
+	assert_true(t.space.fs_total >= t.space.fs_free);
+	assert_true(t.space.fs_free > 0);
+	p = peer_new(&r, 3);
+	backup(&r, p, 1, 100, 1000);
+	id = r.w.previous;
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_BEGUN);
+	assert_int_equal(t.run.run[0], 1);
+	assert_memory_equal(t.run.client, r.w.grant.client, 16);
+	assert_memory_equal(t.run.job, r.w.job, 16);
+	began = t.run.started;
+	assert_true(began > 0 && t.run.now >= began);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_COMMITTED);
+	assert_int_equal(t.run.objects, 3);
+	assert_true(t.run.received > 1200);
+	must_tell(&t, MSG_CAT_SNAPSHOT);
+	assert_memory_equal(t.snap.id.b, id.b, sizeof(id.b));
+	assert_int_equal(t.snap.run[0], 1);
+	assert_int_equal(t.snap.started, began);
+	assert_int_equal(t.snap.vault_seq, 1);
+	assert_int_equal(t.snap.closure_objects, 3);
+	/* Space, but not again within ten seconds. */
+	assert_true(r.srv.tell.space_due_ms <= io_now_ms() + TELL_SPACE_MS);
+	assert_false(told(&t));
+	r.srv.tell.space_due_ms = io_now_ms();
+	turn(&r);
+	must_tell(&t, MSG_CAT_SPACE);
+	assert_int_equal(t.space.snapshots, 1);
+	assert_int_equal(t.space.objects, 3);
+	assert_int_equal(t.space.packs, 2);
+	assert_true(t.space.bytes > t.run.received);
+	peer_free(p);
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+a_run_that_goes_on_is_told_every_two_seconds(void **state)
+{
+	struct told t;
+	struct rig r;
+	struct peer *p;
+	int wait_ms = -1;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	p = peer_new(&r, 3);
+	begin(&r, p, 1);
+	put(&r, p, OBJECT_CHUNK, 0, 100, NULL, 0, 500);
+	for (int i = 0; i < 5; i++)
+		turn(&r);
+	must_tell(&t, MSG_CAT_SPACE);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_false(told(&t));
+	tell_tick(&r.srv.tell, io_now_ms() + TELL_GOING_MS - 500, &wait_ms);
+	assert_false(told(&t));
+	assert_true(wait_ms > 0 && wait_ms <= 500);
+	tell_tick(&r.srv.tell, io_now_ms() + TELL_GOING_MS + 1, &wait_ms);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_GOING);
+	assert_int_equal(t.run.objects, 1);
+	tell_tick(&r.srv.tell, io_now_ms() + 2 * TELL_GOING_MS, &wait_ms);
+	assert_false(told(&t));
+	peer_free(p);
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+a_run_that_is_given_up_is_told_once(void **state)
+{
+	struct told t;
+	struct rig r;
+	struct peer *p;
+	int wait_ms = -1;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	turn(&r);
+	must_tell(&t, MSG_CAT_SPACE);
+	p = peer_new(&r, 3);
+	begin(&r, p, 1);
+	begin(&r, p, 2);
+	must_tell(&t, MSG_CAT_RUN);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_LEFT);
+	assert_int_equal(t.run.run[0], 1);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_BEGUN);
+	send_frame(p, PROTO_BYE, 0, NULL, 0);
+	for (int i = 0; i < 5; i++)
+		turn(&r);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_LEFT);
+	assert_int_equal(t.run.run[0], 2);
+	peer_free(p);
+	/* Back in spite of it: it lives again. */
+	p = peer_new(&r, 3);
+	begin(&r, p, 2);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_GOING);
+	/* A lost connection ends nothing, but its grace does. */
+	peer_free(p);
+	for (int i = 0; i < 5; i++)
+		turn(&r);
+	assert_int_equal(r.srv.nsessions, 0);
+	assert_false(told(&t));
+	server_tick(&r.srv, io_now_ms() + RUN_GRACE_MS + 1, &wait_ms);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_LEFT);
+	assert_false(told(&t));
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+a_catalog_that_does_not_read_stops_no_backup(void **state)
+{
+	struct told t;
+	struct rig r;
+	struct peer *p;
+	uint64_t last = 0;
+	int n;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	p = peer_new(&r, 3);
+	for (n = 0; !r.srv.tell.asked; n++) {
+		assert_true(n < 2000);
+		backup(&r, p, (uint8_t)n, 1000 + 3 * (uint32_t)n, 10);
+	}
+	for (int i = 0; i < 20; i++, n++)
+		backup(&r, p, (uint8_t)n, 1000 + 3 * (uint32_t)n, 10);
+	/* What was lost comes once it reads, with the runs as far as known. */
+	for (int i = 0; i < 100; i++) {
+		while (told(&t)) {
+			if (t.type != MSG_CAT_SNAPSHOT)
+				continue;
+			assert_int_equal(t.snap.vault_seq, last + 1);
+			assert_int_equal(t.snap.run[0], (uint8_t)last);
+			assert_true(t.snap.started > 0);
+			last++;
+		}
+		tell_ready(&r.srv.tell, POLLOUT);
+	}
+	assert_int_equal(last, n);
+	assert_false(r.srv.tell.asked);
+	peer_free(p);
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+all_snapshots_come_when_asked_a_few_at_a_time(void **state)
+{
+	struct told t;
+	struct rig r;
+	struct peer *p;
+	uint64_t next = 11;
+
+	(void)state;
+	rig_new(&r);
+	p = peer_new(&r, 3);
+	for (uint32_t n = 0; n < 100; n++)
+		backup(&r, p, (uint8_t)n, 1000 + 3 * n, 10);
+	watch(&r, &t);
+	turn(&r);
+	must_tell(&t, MSG_CAT_SPACE);
+	ask_after(&t, 10);
+	tell_ready(&r.srv.tell, POLLIN);
+	assert_int_equal(tell_events(&r.srv.tell), POLLIN | POLLOUT);
+	assert_false(told(&t));
+	for (int turns = 0; next <= 100; turns++) {
+		int got = 0;
+
+		assert_true(turns < 100);
+		tell_ready(&r.srv.tell, POLLOUT);
+		for (; told(&t); got++) {
+			assert_int_equal(t.type, MSG_CAT_SNAPSHOT);
+			assert_int_equal(t.snap.vault_seq, next++);
+			assert_memory_equal(t.snap.client, r.w.grant.client,
+			    16);
+			/* Of old runs nothing is known any more. */
+			assert_true((t.snap.started != 0) ==
+			    (t.snap.vault_seq > 100 - TELL_DONE_MAX));
+		}
+		assert_true(got <= TELL_BATCH);
+	}
+	tell_ready(&r.srv.tell, POLLOUT);
+	assert_int_equal(tell_events(&r.srv.tell), POLLIN);
+	peer_free(p);
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+reports_are_passed_on_for_ones_own_runs_only(void **state)
+{
+	struct told t;
+	struct rig r;
+	struct peer *p, *other;
+	uint8_t bad = 9;
+	int n = 0;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	p = peer_new(&r, 3);
+	backup(&r, p, 1, 100, 1000);
+	begin(&r, p, 2);
+	memset(r.w.grant.client, 0x77, 16);
+	other = peer_new(&r, 3);
+	while (told(&t))
+		;
+	report(&r, other, 1);
+	report(&r, other, 2);
+	report(&r, other, 3);
+	assert_false(told(&t));
+	report(&r, p, 1);
+	must_tell(&t, MSG_CAT_REPORT);
+	assert_int_equal(t.run_id[0], 1);
+	assert_int_equal(t.report.run[0], 1);
+	assert_int_equal(t.report.files, 5);
+	assert_memory_equal(t.client, t.snap.client, 16);
+	for (int i = 0; i < 20; i++)
+		report(&r, p, 2);
+	while (told(&t))
+		n++;
+	assert_int_equal(n, TELL_REPORTS_MAX - 1);
+	assert_int_equal(r.srv.nsessions, 2);
+	send_frame(p, PROTO_REPORT, 1, &bad, 1);
+	assert_false(next_frame(&r, p));
+	peer_free(p);
+	peer_free(other);
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+a_catalog_that_talks_nonsense_or_leaves_is_let_go(void **state)
+{
+	struct told t;
+	struct rig r;
+	struct peer *p;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	p = peer_new(&r, 3);
+	begin(&r, p, 1);
+	assert_int_equal(chan_send(t.c, MSG_CAT_ASK, NULL, -1), RC_OK);
+	tell_ready(&r.srv.tell, POLLIN);
+	assert_int_equal(tell_fd(&r.srv.tell), -1);
+	chan_free(t.c);
+	/* The next one learns what is under way. */
+	watch(&r, &t);
+	must_tell(&t, MSG_CAT_RUN);
+	assert_int_equal(t.run.state, FEED_RUN_GOING);
+	assert_int_equal(t.run.run[0], 1);
+	chan_free(t.c);
+	tell_ready(&r.srv.tell, POLLIN | POLLHUP);
+	assert_int_equal(tell_fd(&r.srv.tell), -1);
+	backup(&r, p, 2, 100, 1000);
+	peer_free(p);
+	rig_free(&r);
+}
+
 int
 main(void)
 {
@@ -489,6 +863,13 @@ main(void)
 		cmocka_unit_test(a_run_outlives_its_connection),
 		cmocka_unit_test(rights_are_asked_for_each_frame),
 		cmocka_unit_test(hostile_frames_harm_nobody_else),
+		cmocka_unit_test(a_committed_run_is_told_in_its_order),
+		cmocka_unit_test(a_run_that_goes_on_is_told_every_two_seconds),
+		cmocka_unit_test(a_run_that_is_given_up_is_told_once),
+		cmocka_unit_test(a_catalog_that_does_not_read_stops_no_backup),
+		cmocka_unit_test(all_snapshots_come_when_asked_a_few_at_a_time),
+		cmocka_unit_test(reports_are_passed_on_for_ones_own_runs_only),
+		cmocka_unit_test(a_catalog_that_talks_nonsense_or_leaves_is_let_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,8 @@ pair_open(struct pair *p, struct signer *k, const uint8_t *pin)
 	cert = keys_cert(k->keys, &n);
 	assert_int_equal(tls_server_ctx(&p->sctx, cert, n, ask_signer, k),
 	    RC_OK);
-	assert_int_equal(tls_client_ctx(&p->cctx, pin), RC_OK);
+	assert_int_equal(pin != NULL ? tls_client_ctx(&p->cctx, pin) :
+	    tls_client_ctx_any(&p->cctx), RC_OK);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
 	    p->fd), 0);
 	assert_int_equal(tls_new(&p->s, p->sctx, p->fd[0]), RC_OK);
@@ -203,6 +204,69 @@ another_key_is_told_from_other_failures(void **state)
 	signer_stop(&k);
 }
 
+static void
+without_a_pin_the_key_that_was_proved_is_told(void **state)
+{
+	uint8_t spki[32];
+	struct tls *t;
+	struct signer k;
+	struct pair p;
+
+	(void)state;
+	signer_start(&k);
+	pair_open(&p, &k, NULL);
+	assert_int_equal(p.src, RC_OK);
+	assert_int_equal(p.crc, RC_OK);
+	assert_int_equal(tls_peer_spki(p.c, spki), RC_OK);
+	assert_memory_equal(spki, keys_spki(k.keys), sizeof(spki));
+	/* there is nothing to tell of a client, or before the proof */
+	assert_int_equal(tls_peer_spki(p.s, spki), RC_STATE);
+	assert_int_equal(tls_new(&t, p.cctx, p.fd[1]), RC_OK);
+	assert_int_equal(tls_peer_spki(t, spki), RC_STATE);
+	tls_free(t);
+	pair_close(&p);
+	signer_stop(&k);
+}
+
+static void
+without_a_pin_a_key_must_still_be_proved(void **state)
+{
+	struct signer mine, other;
+	const uint8_t *cert;
+	uint8_t spki[32];
+	struct tls_ctx *ctx;
+	struct pair p;
+	short want;
+	size_t n;
+	int rc = RC_AGAIN;
+
+	(void)state;
+	signer_start(&mine);
+	signer_start(&other);
+	pair_open(&p, &mine, NULL);
+	/* somebody else's certificate, signed with his own key */
+	cert = keys_cert(other.keys, &n);
+	assert_int_equal(tls_server_ctx(&ctx, cert, n, ask_signer, &mine),
+	    RC_OK);
+	tls_free(p.s);
+	tls_free(p.c);
+	close(p.fd[0]);
+	close(p.fd[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p.fd), 0);
+	assert_int_equal(tls_new(&p.s, ctx, p.fd[0]), RC_OK);
+	assert_int_equal(tls_new(&p.c, p.cctx, p.fd[1]), RC_OK);
+	for (int i = 0; i < 20 && rc == RC_AGAIN; i++) {
+		rc = tls_handshake(p.c, &want);
+		(void)tls_handshake(p.s, &want);
+	}
+	assert_int_equal(rc, RC_TLS);
+	assert_int_equal(tls_peer_spki(p.c, spki), RC_STATE);
+	pair_close(&p);
+	tls_ctx_free(ctx);
+	signer_stop(&mine);
+	signer_stop(&other);
+}
+
 static int
 refuse_to_sign(void *arg, const uint8_t *text, size_t len, uint8_t *sig,
     size_t *n)
@@ -270,6 +334,8 @@ main(void)
 		cmocka_unit_test(handshake_with_the_key_in_another_place),
 		cmocka_unit_test(bytes_pass_both_ways_and_the_end_is_seen),
 		cmocka_unit_test(another_key_is_told_from_other_failures),
+		cmocka_unit_test(without_a_pin_the_key_that_was_proved_is_told),
+		cmocka_unit_test(without_a_pin_a_key_must_still_be_proved),
 		cmocka_unit_test(no_signature_no_connection),
 		cmocka_unit_test(the_pin_is_the_hash_of_the_certificates_key),
 	};
