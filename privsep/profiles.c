@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "common/num.h"
@@ -489,6 +490,8 @@ static const struct sbx_rule setup_rules[] = {
 	CALL(getegid, "libcrypto: is it set-id"),
 	CALL(uname, "libraries"),
 	CALL(fchdir, "store: into its vault, by descriptor"),
+	CALL_2(setpriority, 0, INT, PRIO_PROCESS, 1, INT, 0,
+	    "login: behind the backups"),
 	CALL_EQ(setsockopt, 1, SOL_SOCKET, "discovery: filter and buffer of its sockets"),
 	CALL_EQ(setsockopt, 1, IPPROTO_IP, "discovery: hops, options of its sockets"),
 	CALL_EQ(setsockopt, 1, IPPROTO_IPV6, "discovery: hops, options of its sockets"),

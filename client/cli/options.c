@@ -193,8 +193,8 @@ static const struct option_spec options[OPT_MAX] = {
 static const struct verb_spec verbs[] = {
 	{ "enrol", VERB_ENROL, "", "register this machine with a server",
 	    O(TOKEN_FILE) | O(FORCE) | O(CONTINUE), 0, 0, prepare_enrol },
-	{ "pair", VERB_PAIR, "HOST[:PORT]",
-	    "register this machine by comparing a code", O(FORCE), 1, 1,
+	{ "pair", VERB_PAIR, "[HOST[:PORT]]",
+	    "register this machine by comparing a code", O(FORCE), 0, 1,
 	    prepare_pair },
 	{ "backup", VERB_BACKUP, "[PATH...]", "back files up",
 	    O(JOB) | O(EXCLUDE) | O(EXCLUDE_FROM) | O(CACHES) | O(ONE_FS) |

@@ -5,7 +5,8 @@
 #include "common/json.h"
 #include "common/wbuf.h"
 
-/* What show.c, show_lists.c, show_pair.c and show_progress.c share; nobody else. */
+/* What show.c and the show_*.c share; nobody else (and discover.c and pair.c,
+ * for what they print themselves). */
 #define SHOW_PATH_MAX	65535
 #define SHOW_TEXT_MAX	2048
 #define SHOW_VALUES_MAX	16

@@ -342,8 +342,9 @@ main(int argc, char **argv)
 	/* What was committed is committed, whatever came afterwards. */
 	if (e.cancelled && code != EXIT_DONE && code != EXIT_INCOMPLETE) {
 		code = EXIT_INTERRUPTED;
-		snprintf(text, sizeof(text), "interrupted; the same command "
-		    "goes on from here");
+		snprintf(text, sizeof(text), a.verb == VERB_PAIR ?
+		    "interrupted; another `storegrid pair` shows another code" :
+		    "interrupted; the same command goes on from here");
 	}
 	verbs_clear(&a);
 	keys_clear(&e.keys);

@@ -17,9 +17,9 @@
 /*
  * Pairing: how a machine becomes a client where nobody has carried a token to
  * it.  The first connection believes whoever answers.  Both ends make a code of
- * both keys and of a nonce each; ours is fixed by a hash before theirs is known.
- * If somebody sits in between, the two codes differ, and the person who compares
- * them refuses.  If they are alike, the server sends an enrolment token over a
+ * both keys and a nonce each; ours is fixed by a hash before theirs is known.
+ * If somebody sits in between, the two codes differ, and whoever compares them
+ * refuses.  If they are alike, the server sends an enrolment token over a
  * connection with the key that stands in the code, and the rest is an enrolment
  * with the client key that stands in it, too.
  */

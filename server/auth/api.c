@@ -10,7 +10,6 @@
 #include "common/num.h"
 #include "common/peerinfo.h"
 #include "common/rc.h"
-#include "server/auth/text.h"
 
 /* What api workers ask: who signs in, and then what may be done. */
 
@@ -111,8 +110,8 @@ api_enter(struct authd *a, struct worker *w, const struct auth_in *in)
 
 /* --- is it still signed in --- */
 
-static int
-credential_look(struct authd *a, const struct worker *w, int64_t *expires)
+int
+api_credential(struct authd *a, const struct worker *w, int64_t *expires)
 {
 	int64_t now = a->o.seconds();
 	struct db_session s;
@@ -158,7 +157,7 @@ api_sweep(struct authd *a, const struct worker *except)
 
 		if (w == except || w->cut || w->credential == CREDENTIAL_NONE)
 			continue;
-		rc = credential_look(a, w, &expires);
+		rc = api_credential(a, w, &expires);
 		if (rc != RC_NOENT && rc != RC_TIMEOUT)
 			continue;
 		w->cut = true;
@@ -195,14 +194,12 @@ is_local(const struct worker *w)
 	return w->kind == PORT_CONTROL;
 }
 
-/* Names and passwords as people type them; too long is wrong, not malformed. */
-#define TYPED_MAX	1024
-
 static int
 on_signin(void *arg, struct chan *c, struct msg *m)
 {
 	struct auth_call *q = arg;
-	char name[TYPED_MAX], password[TYPED_MAX], code[TYPED_MAX];
+	char name[API_TYPED_MAX], password[API_TYPED_MAX];
+	char code[API_TYPED_MAX];
 	struct attempt *t;
 	int rc;
 
@@ -330,7 +327,7 @@ static int
 on_setup(void *arg, struct chan *c, struct msg *m)
 {
 	struct auth_call *q = arg;
-	char name[TYPED_MAX], password[TYPED_MAX];
+	char name[API_TYPED_MAX], password[API_TYPED_MAX];
 	struct attempt *t = NULL;
 	uint8_t secret[32];
 	const char *bad;
@@ -403,143 +400,6 @@ on_peer(void *arg, struct chan *c, struct msg *m)
 	return RC_OK;
 }
 
-/* --- one's own account --- */
-
-struct self_request {
-	uint8_t	act;
-	char	old[TYPED_MAX], fresh[TYPED_MAX], code[TYPED_MAX];
-};
-
-static void
-self_ask(const struct auth_call *q, enum attempt_what what,
-    const struct self_request *r)
-{
-	struct attempt *t = users_attempt(q->a, q->w, what, q->w->user);
-
-	if (t == NULL) {
-		api_answer(q->a, q->w, RC_NOMEM, rc_str(RC_NOMEM));
-		return;
-	}
-	if (strlen(r->old) <= USER_PASSWORD_MAX)
-		snprintf(t->password, sizeof(t->password), "%.*s",
-		    USER_PASSWORD_MAX, r->old);
-	snprintf(t->fresh, sizeof(t->fresh), "%.*s", USER_PASSWORD_MAX,
-	    r->fresh);
-	if (strlen(r->code) <= USER_CODE_MAX)
-		snprintf(t->code, sizeof(t->code), "%.*s", USER_CODE_MAX,
-		    r->code);
-	if (what == ATTEMPT_TOTP_ON && !t->user.totp_begun) {
-		api_answer(q->a, q->w, RC_STATE,
-		    "begin with a new secret first");
-		users_attempt_free(t);
-	} else if (what == ATTEMPT_TOTP_OFF && !t->user.totp_on) {
-		api_answer(q->a, q->w, RC_STATE, "no second factor is on");
-		users_attempt_free(t);
-	} else {
-		users_ask(q->a, t);
-	}
-}
-
-static void
-totp_begin(const struct auth_call *q, int64_t expires)
-{
-	char text[TEXT_OTPAUTH_MAX];
-	uint8_t totp[32] = { 0 };
-	struct db_user u;
-	int rc;
-
-	if ((rc = secret_random(totp, DB_TOTP_LEN)) == RC_OK &&
-	    (rc = db_user_get(q->a->db, q->w->user, &u)) == RC_OK)
-		rc = u.totp_on ? RC_STATE :
-		    db_user_totp_begin(q->a->db, u.id, totp);
-	if (rc == RC_STATE) {
-		api_answer(q->a, q->w, rc, "a second factor is on; turn it off "
-		    "first");
-	} else if (rc != RC_OK) {
-		api_answer(q->a, q->w, rc, "the server could not do that");
-	} else {
-		text_otpauth(q->w->user, q->a->o.conf.id, totp, text);
-		api_answer_self(q->a, q->w, expires, text);
-		secret_wipe(text, sizeof(text));
-	}
-	secret_wipe(totp, sizeof(totp));
-	db_user_clear(&u);
-}
-
-static void
-sign_out(const struct auth_call *q, int64_t expires)
-{
-	char from[ADDR_TEXT_MAX];
-	struct audit e = { .who = q->w->user, .object = q->w->user,
-	    .from = worker_from(q->w, from), .act = "sign-out" };
-	int rc;
-
-	if ((rc = db_session_end(q->a->db, q->w->credential_id)) != RC_OK) {
-		api_answer(q->a, q->w, rc, "the server could not do that");
-		return;
-	}
-	notes_audit(&q->a->notes, &e);
-	api_answer_self(q->a, q->w, expires, "");
-	api_sweep(q->a, q->w);
-}
-
-static void
-self_act(const struct auth_call *q, const struct self_request *r,
-    int64_t expires)
-{
-	const char *bad;
-
-	switch (r->act) {
-	case SELF_PASSWORD:
-		bad = users_password_bad(q->w->user, r->fresh);
-		if (bad != NULL)
-			api_answer(q->a, q->w, RC_RANGE, bad);
-		else
-			self_ask(q, ATTEMPT_PASSWORD, r);
-		break;
-	case SELF_TOTP_BEGIN:
-		totp_begin(q, expires);
-		break;
-	case SELF_TOTP_CONFIRM:
-		self_ask(q, ATTEMPT_TOTP_ON, r);
-		break;
-	case SELF_TOTP_OFF:
-		self_ask(q, ATTEMPT_TOTP_OFF, r);
-		break;
-	default:
-		sign_out(q, expires);
-		break;
-	}
-}
-
-static int
-on_self(void *arg, struct chan *c, struct msg *m)
-{
-	struct auth_call *q = arg;
-	struct self_request r;
-	int64_t expires;
-	int rc;
-
-	(void)c;
-	if ((rc = rbuf_u8(&m->body, &r.act)) != RC_OK ||
-	    (rc = rbuf_str(&m->body, r.old, sizeof(r.old))) != RC_OK ||
-	    (rc = rbuf_str(&m->body, r.fresh, sizeof(r.fresh))) != RC_OK ||
-	    (rc = rbuf_str(&m->body, r.code, sizeof(r.code))) != RC_OK ||
-	    (rc = rbuf_end(&m->body)) != RC_OK)
-		return rc;
-	if (r.act < SELF_PASSWORD || r.act > SELF_SIGNOUT)
-		return RC_RANGE;
-	if (q->w->credential != CREDENTIAL_SESSION)
-		api_answer(q->a, q->w, RC_DENIED, "an API token has no account");
-	else if (credential_look(q->a, q->w, &expires) != RC_OK)
-		api_answer(q->a, q->w, RC_AUTH,
-		    "the session has ended; sign in again");
-	else
-		self_act(q, &r, expires);
-	secret_wipe(&r, sizeof(r));
-	return RC_OK;
-}
-
 /* --- administration --- */
 
 static int
@@ -580,7 +440,7 @@ on_admin(void *arg, struct chan *c, struct msg *m)
 		return RC_DENIED;
 	} else {
 		e.user = q->w->user;
-		rc = credential_look(q->a, q->w, &expires);
+		rc = api_credential(q->a, q->w, &expires);
 		e.ended = rc != RC_OK;
 		if (rc == RC_OK)
 			credential_seen(q->a, q->w);
@@ -598,6 +458,6 @@ const struct handler auth_from_api[] = {
 	{ MSG_AUTH_SIGNIN, W_CONN | W_NONCE | W_SIGNED, on_signin },
 	{ MSG_AUTH_BEARER, W_CONN | W_NONCE | W_SIGNED, on_bearer },
 	{ MSG_AUTH_SETUP, W_CONN | W_NONCE | W_SIGNED, on_setup },
-	{ MSG_AUTH_SELF, W_SIGNED, on_self },
+	{ MSG_AUTH_SELF, W_SIGNED, auth_on_self },
 };
 const size_t auth_from_api_n = NITEMS(auth_from_api);

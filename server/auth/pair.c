@@ -42,15 +42,28 @@ of_source(const struct pairs *p, const struct addr *source)
 	return n;
 }
 
-/* Which goes for a newcomer: of its own source when that has its share, else of
- * the busiest.  Opened ones wait for a person, so they go only where one source
- * has more than the newcomer's.  p->n: none. */
+/* What would be lost with it: nothing where the administrator's word is told or
+ * was no; an opened one waits for a person, or has a token. */
+enum worth { WORTH_NOTHING, WORTH_UNOPENED, WORTH_OPENED };
+
+static enum worth
+worth(const struct pairing *v)
+{
+	if (v->fetched != 0 || v->state == PAIR_REFUSED)
+		return WORTH_NOTHING;
+	return v->opened ? WORTH_OPENED : WORTH_UNOPENED;
+}
+
+/*
+ * Which goes for a newcomer: of its own source when that has its share, else of
+ * the busiest; first what is worth nothing.  Opened ones go only where another
+ * source has more than the newcomer's.  p->n: none.
+ */
 static size_t
 choose_victim(const struct pairs *p, const struct addr *source)
 {
-	bool own = of_source(p, source) >= PAIRS_PER_SOURCE;
-	size_t best = p->n, n, most = 0;
-	bool better;
+	size_t had = of_source(p, source), best = p->n, n, most = 0;
+	bool own = had >= PAIRS_PER_SOURCE, better;
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct pairing *v = &p->v[i];
@@ -58,10 +71,10 @@ choose_victim(const struct pairs *p, const struct addr *source)
 		if (own && !addr_equal(&v->source, source))
 			continue;
 		n = of_source(p, &v->source);
-		if (v->opened && (own || n <= of_source(p, source) + 1))
+		if (worth(v) == WORTH_OPENED && (own || n <= had + 1))
 			continue;
-		if (best == p->n || v->opened != p->v[best].opened)
-			better = best == p->n || !v->opened;
+		if (best == p->n || worth(v) != worth(&p->v[best]))
+			better = best == p->n || worth(v) < worth(&p->v[best]);
 		else
 			better = n > most || (n == most &&
 			    v->order < p->v[best].order);
@@ -73,6 +86,34 @@ choose_victim(const struct pairs *p, const struct addr *source)
 	return best;
 }
 
+/*
+ * Whoever asks knows at once what code it would get, and may ask again: so the
+ * asking has a rate.  In the ten minutes that a victim looks at its own code this
+ * leaves some 360 of 100,000,000.
+ */
+static bool
+may_ask(struct pairs *p, int64_t now)
+{
+	int64_t more = (now - p->filled) / PAIR_ASK_EVERY_S;
+
+	/* a clock that was set back gives nothing */
+	if (more < 0) {
+		p->filled = now;
+		more = 0;
+	}
+	if (p->asks + more >= PAIR_ASK_BURST) {
+		p->asks = PAIR_ASK_BURST;
+		p->filled = now;
+	} else {
+		p->asks += more;
+		p->filled += more * PAIR_ASK_EVERY_S;
+	}
+	if (p->asks == 0)
+		return false;
+	p->asks--;
+	return true;
+}
+
 int
 pairs_ask(struct pairs *p, const struct pair *ask, const struct addr *from,
     int64_t now, struct pair_ok *ok)
@@ -82,6 +123,8 @@ pairs_ask(struct pairs *p, const struct pair *ask, const struct addr *from,
 	int rc;
 
 	pairs_expire(p, now);
+	if (!may_ask(p, now))
+		return RC_BUSY;
 	addr_source(from, &v.source);
 	addr_text(from, v.addr, sizeof(v.addr));
 	if ((rc = secret_random(v.id, sizeof(v.id))) != RC_OK ||

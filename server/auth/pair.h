@@ -17,6 +17,8 @@
  */
 #define PAIRS_MAX	32
 #define PAIRS_PER_SOURCE 2
+#define PAIR_ASK_BURST	64	/* of all sources together */
+#define PAIR_ASK_EVERY_S 2
 #define PAIR_FETCHED_S	60	/* how long one that is done stays listed */
 
 struct pairing {
@@ -37,11 +39,12 @@ struct pairing {
 struct pairs {
 	size_t		n;
 	uint64_t	order;
+	int64_t		asks, filled;	/* of the rate; seconds */
 	struct pairing	v[PAIRS_MAX];
 };
 
-/* RC_BUSY: no room, also after the oldest unopened one of the busiest source
- * went. */
+/* RC_BUSY: over the rate; or no room, also after one that is done with, or the
+ * oldest unopened one of the busiest source, went. */
 int	pairs_ask(struct pairs *p, const struct pair *ask,
 	    const struct addr *from, int64_t now, struct pair_ok *ok);
 /* RC_AUTH: not what was committed to, and the pairing is gone; RC_NOENT. */

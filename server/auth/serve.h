@@ -90,6 +90,12 @@ void	api_enter(struct authd *a, struct worker *w, const struct auth_in *in);
 void	api_answer(struct authd *a, struct worker *w, int rc, const char *text);
 void	api_answer_self(struct authd *a, struct worker *w, int64_t expires,
 	    const char *secret_text);
+/* Names and passwords as people type them; too long is wrong, not malformed. */
+#define API_TYPED_MAX	1024
+/* RC_OK while what the worker signed in with holds; RC_NOENT, RC_TIMEOUT. */
+int	api_credential(struct authd *a, const struct worker *w,
+	    int64_t *expires);
+int	auth_on_self(void *arg, struct chan *c, struct msg *m);	/* api_self.c */
 /* Workers whose session or token is no more are ended by the master; not
  * `except`, which still has its answer to give. */
 void	api_sweep(struct authd *a, const struct worker *except);

@@ -147,8 +147,8 @@ struct summary {
 	int64_t		good;		/* last good */
 	int64_t		due;
 	int64_t		begun, ended, state, run;	/* the last run */
-	int64_t		over, over_at;	/* the last that ended: state, when */
-	int64_t		snapshots, incomplete;
+	int64_t		over, over_at;	/* the last that ended */
+	int64_t		snapshots, incomplete, removed;
 	int64_t		client_state, gone, created;
 	int64_t		status, since;
 };
@@ -292,15 +292,19 @@ client_refresh(struct catalog *c, int64_t cid)
 	sqlite3_stmt *st;
 	int rc;
 
-	if ((rc = sql_query(c->db, &st, "SELECT state, gone, created, "
-	    "snapshots, incomplete FROM client WHERE id = ?", "i", cid)) !=
-	    RC_OK)
+	if ((rc = sql_query(c->db, &st, "SELECT state, gone, created, removed,"
+	    " (SELECT count(*) FROM run WHERE cid = client.id AND"
+	    "  snapshot IS NOT NULL),"
+	    " (SELECT count(*) FROM run WHERE cid = client.id AND"
+	    "  snapshot IS NOT NULL AND good = 0) FROM client WHERE id = ?",
+	    "i", cid)) != RC_OK)
 		return rc;
 	s.client_state = sqlite3_column_int64(st, 0);
 	s.gone = sqlite3_column_int64(st, 1);
 	s.created = sqlite3_column_int64(st, 2);
-	s.snapshots = sqlite3_column_int64(st, 3);
-	s.incomplete = sqlite3_column_int64(st, 4);
+	s.removed = sqlite3_column_int64(st, 3);
+	s.snapshots = sqlite3_column_int64(st, 4);
+	s.incomplete = sqlite3_column_int64(st, 5);
 	sqlite3_finalize(st);
 	if ((rc = read_good(c, cid, &s)) != RC_OK ||
 	    (rc = read_last(c, cid, &s)) != RC_OK)
@@ -309,9 +313,10 @@ client_refresh(struct catalog *c, int64_t cid)
 	if ((rc = cat_write(c)) != RC_OK ||
 	    (rc = sql_run(c->db, "UPDATE client SET last_good = ?, due = ?,"
 	    " last_begun = ?, last_ended = ?, last_state = ?, last_run = ?,"
-	    " status = ?, since = ? WHERE id = ?", "iiiiiiiii", s.good, s.due,
-	    s.begun, s.ended, s.state, s.run, s.status, s.since, cid)) !=
-	    RC_OK)
+	    " status = ?, since = ?, snapshots = max(0, ?), incomplete = ?"
+	    " WHERE id = ?", "iiiiiiiiiii", s.good, s.due, s.begun, s.ended,
+	    s.state, s.run, s.status, s.since, s.snapshots - s.removed,
+	    s.incomplete, cid)) != RC_OK)
 		return rc;
 	return tell_all(c, cid, &s);
 }

@@ -31,6 +31,7 @@ static const char *const schema[] = {
 	" last_run INTEGER NOT NULL DEFAULT 0,"
 	" snapshots INTEGER NOT NULL DEFAULT 0,"
 	" incomplete INTEGER NOT NULL DEFAULT 0,"
+	" removed INTEGER NOT NULL DEFAULT 0,"
 	" new_bytes INTEGER NOT NULL DEFAULT 0, due INTEGER NOT NULL DEFAULT 0)",
 	"CREATE INDEX client_name ON client (account, name)",
 	"CREATE INDEX client_vault ON client (vault)",
@@ -55,6 +56,7 @@ static const char *const schema[] = {
 	"CREATE INDEX run_at ON run (cid, at)",
 	"CREATE INDEX run_number ON run (cid, number)",
 	"CREATE INDEX run_good ON run (cid, ended) WHERE good = 1",
+	"CREATE INDEX run_kept ON run (cid, good) WHERE snapshot IS NOT NULL",
 	"CREATE INDEX run_going ON run (cid) WHERE ended = 0",
 	"CREATE INDEX run_day ON run (ended, cid, state)",
 	"CREATE TABLE vault (vault BLOB PRIMARY KEY, seq INTEGER NOT NULL,"

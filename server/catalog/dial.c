@@ -304,7 +304,9 @@ seen_get(struct rbuf *in, struct seen *s)
 	    (rc = peer_info_get(in, &s->info)) != RC_OK ||
 	    (rc = rbuf_end(in)) != RC_OK)
 		return rc;
-	return s->how == 0 || s->how >= PEER_HOW_MAX || s->addr.family == 0 ?
+	/* of whom it was dialled a peer process says no address: it has none */
+	return s->how == 0 || s->how >= PEER_HOW_MAX ||
+	    (s->addr.family == 0 && s->how != PEER_CALLED) ?
 	    RC_RANGE : RC_OK;
 }
 
@@ -348,8 +350,8 @@ dial_result(struct dialer *d, uint32_t number, struct rbuf *in)
 {
 	uint8_t identity[ED25519_LEN], pin[SHA256_LEN], code;
 	struct dial *v = find(d, number);
+	char text[512], where[ADDR_TEXT_MAX];
 	struct peer *p;
-	char text[512];
 	int rc;
 
 	if ((rc = rbuf_u8(in, &code)) != RC_OK ||
@@ -367,7 +369,8 @@ dial_result(struct dialer *d, uint32_t number, struct rbuf *in)
 	    identity, pin)) != RC_OK)
 		log_err("a peer's other key is not recorded: %s", rc_str(rc));
 	if (code != 0 && p != NULL)
-		log_info("peer %s: %s", p->info.id, text);
+		log_info("peer %s: %s",
+		    addr_text(&p->addr, where, sizeof(where)), text);
 	finish(d, v, -(int)code, in);
 	return RC_OK;
 }

@@ -94,6 +94,14 @@ int	peers_forget(struct peers *t, struct peer *p);
 size_t	peers_tell(struct peers *t, const uint8_t not_id[ED25519_LEN],
 	    struct peer *out[], size_t n);
 
+/* --- within --- */
+/* peers_claim.c: who is whom, and who gives way */
+int	peer_judge(struct peers *t, struct peer *p);
+int	peers_judge(struct peers *t);	/* those in conflict, anew */
+int	peer_set_conflict(struct peers *t, struct peer *p, bool conflict);
+int	peer_tell_conflict(struct peers *t, const struct peer *p);
+int	peer_new(struct peers *t, bool by_hand, struct peer **out);
+int	peer_remove(struct peers *t, struct peer *p);
 /* peers_store.c */
 int	peer_save(struct peers *t, struct peer *p);
 int	peer_delete(struct peers *t, struct peer *p);

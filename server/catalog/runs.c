@@ -209,9 +209,8 @@ run_snapshot(struct catalog *c, const uint8_t vault[16],
 	    (int64_t)!partial, f->started, ended, f->started, f->started, ended,
 	    f->id.b, (int64_t)f->flags, f->label, cat_int(f->new_bytes),
 	    cat_int(f->closure_bytes), r.number)) != RC_OK ||
-	    (rc = sql_run(c->db, "UPDATE client SET snapshots = snapshots + 1,"
-	    " incomplete = incomplete + ?, new_bytes = ? WHERE id = ?", "iii",
-	    (int64_t)partial, cat_int(f->new_bytes), r.cid)) != RC_OK)
+	    (rc = sql_run(c->db, "UPDATE client SET new_bytes = ? WHERE id = ?",
+	    "ii", cat_int(f->new_bytes), r.cid)) != RC_OK)
 		return rc;
 	tell(c, "run-ended", r.cid, r.number, state_text(state));
 	return client_refresh(c, r.cid);
@@ -353,6 +352,32 @@ space_alert(struct catalog *c, const uint8_t vault[16],
 	return alert_set(c, ALERT_SPACE, subject, account, name, c->now, text);
 }
 
+/* What retention took away is not told run by run.  A vault of several clients
+ * does not say whose it was. */
+static int
+count_removed(struct catalog *c, const uint8_t vault[16],
+    const struct feed_space *f)
+{
+	int64_t cid, rows, removed;
+	int rc;
+
+	cid = cat_number(c, 0, "SELECT CASE count(*) WHEN 1 THEN min(id) ELSE 0 "
+	    "END FROM client WHERE vault = ?", "b", vault);
+	if (cid == 0)
+		return RC_OK;
+	rows = cat_number(c, 0, "SELECT count(*) FROM run WHERE cid = ? AND "
+	    "snapshot IS NOT NULL", "i", cid);
+	removed = rows > cat_int(f->snapshots) ? rows - cat_int(f->snapshots) :
+	    0;
+	if (removed == cat_number(c, 0, "SELECT removed FROM client "
+	    "WHERE id = ?", "i", cid))
+		return RC_OK;
+	if ((rc = sql_run(c->db, "UPDATE client SET removed = ? WHERE id = ?",
+	    "ii", removed, cid)) != RC_OK)
+		return rc;
+	return client_refresh(c, cid);
+}
+
 int
 space_feed(struct catalog *c, const uint8_t vault[16],
     const struct feed_space *f)
@@ -371,10 +396,7 @@ space_feed(struct catalog *c, const uint8_t vault[16],
 	    c->now, cat_int(f->bytes), cat_int(f->objects),
 	    cat_int(f->snapshots), cat_int(f->fs_free), cat_int(f->fs_total)))
 	    != RC_OK ||
-	    /* what retention took away is not told run by run */
-	    (rc = sql_run(c->db, "UPDATE client SET snapshots = ? WHERE vault = "
-	    "? AND (SELECT count(*) FROM client AS o WHERE o.vault = "
-	    "client.vault) = 1", "ib", cat_int(f->snapshots), vault)) != RC_OK)
+	    (rc = count_removed(c, vault, f)) != RC_OK)
 		return rc;
 	return space_alert(c, vault, f);
 }

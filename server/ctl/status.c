@@ -23,6 +23,8 @@ ctl_status(struct ctl *c, int argc, char **argv)
 		printf(", mode %s, running since ",
 		    json_string(doc, root, "mode", "?"));
 		ctl_print_time(json_int(doc, root, "started", 0), 0);
+		printf("\nfingerprint ");
+		ctl_print(json_string(doc, root, "fingerprint", "?"), 0);
 		printf("\n%lld connected, %lld vaults in use\n\n",
 		    (long long)json_int(doc, root, "sessions", 0),
 		    (long long)json_int(doc, root, "vaults", 0));

@@ -30,7 +30,7 @@
 #define KEYD_GONE_MS	60000		/* until a new one must have come */
 #define RECV_PER_TURN	256		/* of one socket */
 #define FLOOD_PER_TURN	16		/* from here on packets are let gather */
-#define GATHER_MS	1
+#define GATHER_MS	2		/* the least buffer holds 300 packets */
 #define DUMP_AGAIN_MS	1000
 
 static struct disc self = { .nl = -1, .packet = WBUF_INIT(PACKET_REQUEST_LEN) };

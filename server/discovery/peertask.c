@@ -181,6 +181,7 @@ rc_of_status(unsigned status)
 	case 404:
 	case 405:
 		return RC_UNSUPPORTED;
+	case 409:
 	case 429:
 	case 503:
 		return RC_BUSY;

@@ -76,7 +76,7 @@ user_status(int rc)
 	case RC_LIMIT:
 	case RC_BUSY:
 	case RC_AGAIN:
-		return 429;
+		return 429;		/* delayed, or the queue is full */
 	case RC_AUTH:
 	case RC_NOENT:
 		return 401;

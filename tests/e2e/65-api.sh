@@ -59,23 +59,26 @@ host() { python3 - "$GUI" "$@" <<'PY'
 import socket, ssl, sys
 c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
 s = c.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20))
-s.sendall(sys.argv[2].encode().decode("unicode_escape").encode("latin1"))
 d = b""
 try:
-    while True:
-        p = s.recv(65536)
-        if not p: break
-        d += p
-except (ssl.SSLEOFError, ConnectionResetError, TimeoutError):
+    for n, text in enumerate(sys.argv[2:], 1):
+        s.sendall(text.encode().decode("unicode_escape").encode("latin1"))
+        # the whole answer before the next request; after the last, the end
+        while n == len(sys.argv) - 2 or d.count(b"\r\n\r\n") < n or d[-1:] not in b"}\n":
+            p = s.recv(65536)
+            if not p: break
+            d += p
+except (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError, TimeoutError):
     pass
 print("\n".join(str(x[:3], "ascii") for x in d.split(b"HTTP/1.1 ")[1:]))
 PY
 }
-# raw NAME "STATUS..." REQUESTS: the statuses of all answers of one connection
+# raw NAME "STATUS..." REQUEST...: the statuses of all answers of one connection
 raw() {
-	local got
-	got=$(host "$3" | tr '\n' ' ')
-	if [ "$got" = "$2 " ]; then ok "$1"; else not_ok "$1 ($got, not $2)"; fi
+	local got name=$1 want=$2
+	shift 2
+	got=$(host "$@" | tr '\n' ' ')
+	if [ "$got" = "$want " ]; then ok "$name"; else not_ok "$name ($got, not $want)"; fi
 }
 end='Connection: close\r\n\r\n'
 raw "a page of a foreign name is 421" 421 "GET /healthz HTTP/1.1\r\nHost: evil.example\r\n$end"
@@ -85,16 +88,48 @@ is "the cookie signs a GET in" 200 GET /api/v1/me "" "" "Cookie: __Host-sg=$admi
 is "but no change without the header token" 403 POST /api/v1/discover "" "" "Cookie: __Host-sg=$admin"
 is "and none with another one" 403 POST /api/v1/discover "" "" "Cookie: __Host-sg=$admin" "X-StoreGrid-Token: 00000000000000000000000000000000"
 is "with it, yes" 200 POST /api/v1/discover "" "" "Cookie: __Host-sg=$admin" "X-StoreGrid-Token: $admin_csrf"
-is "a body that says it is a form is 415" 415 POST /api/v1/accounts "$admin" "" "Content-Type: text/plain" "Content-Length: 0"
+raw "a body that says it is a form is 415" 415 "POST /api/v1/accounts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $admin\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n$end{}"
 
 # --- one connection, many requests ---
+h="GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 g="GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $viewer\r\n"
+raw "three requests of one user, one connection" "200 200 200" "$g\r\n" "$g\r\n" "$g$end"
+raw "a second user's request on it is 421" "200 421" "$g\r\n" "GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $admin\r\n$end"
+raw "nothing is answered after an error" "404" "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" "$g$end"
+raw "three strangers' requests, not four" "200 200 200" "$h" "$h" "$h" "$h"
 raw "bytes behind a request: 400, and nothing more" 400 "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n$g$end"
 
 # --- malformed requests ---
 "$BUILD/tests/fault/http_smuggling" >"$T/corpus"
 check "200 malformed requests: each 400, and the end" api malformed "$T/corpus"
 is "and the server lives" 200 GET /healthz
+
+# --- events ---
+is "a stream of events" 200 GET /api/v1/events "$viewer"
+if grep -qi '^Content-Type: text/event-stream' "$T/answer"; then ok "as server-sent events"; else not_ok "as server-sent events"; fi
+python3 - "$GUI" "$viewer" >"$T/stream" <<'PY' &
+import socket, ssl, sys, time
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
+s = c.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20))
+s.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {sys.argv[2]}\r\n\r\n".encode())
+end, d = time.time() + 17, b""
+while time.time() < end and b"\n:\n" not in d:
+    s.settimeout(max(0.1, end - time.time()))
+    try:
+        p = s.recv(65536)
+    except TimeoutError:
+        break
+    if not p: break
+    d += p
+print(d.decode())
+PY
+stream=$!
+sleep 1
+ctl account add streamed >/dev/null
+ctl client add streamed/pc >/dev/null 2>&1
+wait "$stream"
+if grep -q '^data: {"seq":[0-9]*,"at":[0-9]*,"subject":"' "$T/stream"; then ok "tells of a change"; else not_ok "tells of a change"; sed 's/^/# /' "$T/stream" | tail -n 5; fi
+if grep -q '^:' "$T/stream"; then ok "and says something every 15 s"; else not_ok "and says something every 15 s"; fi
 
 # --- metrics ---
 is "metrics for a viewer" 200 GET /metrics "$viewer"

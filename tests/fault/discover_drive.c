@@ -4,6 +4,7 @@
  *
  *	discover_drive PROGRAM mcast|scan ID SECONDS INTERVAL [PORT]
  *
+ *	pid PID
  *	ready
  *	seen MS HOW ADDRESS ID FINGERPRINT
  *	cpu MS of MS
@@ -265,6 +266,7 @@ main(int argc, char **argv)
 		fatal("keys");
 	self.began = io_now_ms();
 	start_child(argv[1]);
+	printf("pid %d\n", (int)self.pid);
 	send_start(&c);
 	loop(io_now_ms() + 1000 * (uint64_t)atoi(argv[4]));
 	(void)chan_send(self.child, MSG_STOP, NULL, -1);

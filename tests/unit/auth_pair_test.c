@@ -389,6 +389,59 @@ unopened_ones_of_the_busiest_make_room(void **state)
 	assert_int_equal(ask_raw(&p, 1, &ok, &o[34]), RC_BUSY);
 }
 
+static void
+asking_has_a_rate_so_that_no_code_can_be_sought(void **state)
+{
+	static struct pairs p;
+	struct pair_open o;
+	struct pair_ok ok;
+	int n = 0;
+
+	(void)state;
+	memset(&p, 0, sizeof(p));
+	while (n < 1000 && ask_raw(&p, (unsigned)n, &ok, &o) == RC_OK)
+		n++;
+	assert_int_equal(n, PAIR_ASK_BURST);
+}
+
+/* Whoever was refused, or has his token, is in nobody's way, himself included. */
+static void
+those_that_are_done_with_make_room(void **state)
+{
+	static const struct auth_self self;
+	static struct pairs p;
+	struct pair_state_msg s;
+	struct pair_open o[6];
+	struct pairing *v;
+	struct pair_ok ok;
+
+	(void)state;
+	memset(&p, 0, sizeof(p));
+	for (size_t i = 0; i < PAIRS_PER_SOURCE; i++) {
+		assert_int_equal(ask_raw(&p, 1, &ok, &o[i]), RC_OK);
+		assert_int_equal(pairs_open(&p, &self, &o[i], 1000, &v),
+		    RC_OK);
+	}
+	assert_int_equal(ask_raw(&p, 1, &ok, &o[2]), RC_BUSY);
+	/* accepted, and the token is still to be fetched: it stays */
+	v->state = PAIR_ACCEPTED;
+	strcpy(v->token, "sg1-x");
+	assert_int_equal(ask_raw(&p, 1, &ok, &o[2]), RC_BUSY);
+	pairs_poll(&p, &o[1], 1000, &s);
+	assert_int_equal(s.state, PAIR_ACCEPTED);
+	assert_int_equal(ask_raw(&p, 1, &ok, &o[2]), RC_OK);
+	assert_int_equal(pairs_open(&p, &self, &o[2], 1000, &v), RC_OK);
+	/* refused: it need not be told before it goes */
+	assert_int_equal(ask_raw(&p, 1, &ok, &o[3]), RC_BUSY);
+	v->state = PAIR_REFUSED;
+	assert_int_equal(ask_raw(&p, 1, &ok, &o[3]), RC_OK);
+	pairs_poll(&p, &o[0], 1000, &s);
+	assert_int_equal(s.state, PAIR_WAITING);
+	pairs_poll(&p, &o[2], 1000, &s);
+	assert_int_equal(s.state, PAIR_GONE);
+	pairs_clear(&p);
+}
+
 /* --- the man in the middle --- */
 
 /*
@@ -571,6 +624,8 @@ main(void)
 		TEST(in_clear_text_nobody_pairs),
 		TEST(a_pairing_is_forgotten_after_ten_minutes),
 		cmocka_unit_test(unopened_ones_of_the_busiest_make_room),
+		cmocka_unit_test(those_that_are_done_with_make_room),
+		cmocka_unit_test(asking_has_a_rate_so_that_no_code_can_be_sought),
 		cmocka_unit_test(a_man_in_the_middle_always_ends_in_two_codes),
 		cmocka_unit_test(without_the_commitment_he_would_steer),
 	};

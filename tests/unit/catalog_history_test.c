@@ -262,6 +262,7 @@ a_deleted_database_comes_back_from_the_vaults(void **state)
 {
 	struct bench *b = *state;
 	struct catalog *c = &b->c;
+	struct feed_space sample = { .snapshots = 4 };
 	uint8_t vault[16], v101[16];
 	int64_t after = 0, before;
 
@@ -283,10 +284,19 @@ a_deleted_database_comes_back_from_the_vaults(void **state)
 	assert_int_equal(client_unknown_vault(c, &after, vault), RC_OK);
 	assert_memory_equal(vault, v101, 16);
 	assert_int_equal(vault_seq(c, v101), 0);
+	assert_int_equal(space_feed(c, v101, &sample), RC_OK);
 	tell_snapshots(c, false);
 	assert_true(digest_of(c) == before);
 	after = 0;
 	assert_int_equal(client_unknown_vault(c, &after, vault), RC_NOENT);
+	/* the sample that a store sends first counts nothing twice */
+	assert_int_equal(space_feed(c, v101, &sample), RC_OK);
+	assert_int_equal(help_column(c, 1, "snapshots"), 4);
+	sample.snapshots = 3;
+	assert_int_equal(space_feed(c, v101, &sample), RC_OK);
+	assert_int_equal(help_column(c, 1, "snapshots"), 3);
+	sample.snapshots = 4;
+	assert_int_equal(space_feed(c, v101, &sample), RC_OK);
 	/* told twice, it is there once */
 	tell_snapshots(c, false);
 	assert_true(digest_of(c) == before);

@@ -25,8 +25,8 @@
 
 /*
  * pair.c with the whole engine behind it, against a thread that is the command,
- * net and a server in one.  Ten minutes pass in no time: the linker puts a clock
- * in (--wrap) that a pause moves.
+ * net and a server in one.  Ten minutes pass in no time: the linker puts in a
+ * clock (--wrap) that a pause moves.
  */
 static struct far {
 	/* told */
