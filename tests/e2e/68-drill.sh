@@ -60,7 +60,7 @@ while True:
     s.close()
     s = connect()
     name = json.loads(body)["error"] if status == 418 else ""
-    if not name:
+    if name in ("", "no such act"):
         break
     names.append(name)
 s.close()
@@ -72,7 +72,8 @@ def noted(since):
     for _ in range(30):
         new = open(log, errors="replace").read().split("\n")[since:]
         for l in new:
-            if re.search(r"seccomp-kill|role-dropped|refused|denied|malformed|crash", l):
+            # the worker's own line says nothing: an attacker would not write it
+            if " api refused by=" not in l and re.search(r"seccomp-kill|role-dropped|refused|denied|not permitted|malformed|crash", l):
                 return True
         time.sleep(0.1)
     return False

@@ -472,7 +472,7 @@ __wrap_api_gate(struct api *a, const struct api_route *route)
 	a->last = true;
 	if (n >= 0x8000)
 		return api_fail(a, 418, "%s",
-		    find_act(n - 0x8000, &act) ? act.name : "");
+		    find_act(n - 0x8000, &act) ? act.name : "no such act");
 	if (!find_act(n, &act))
 		return api_fail(a, 418, "no such act");
 	return do_act(a, &act);
