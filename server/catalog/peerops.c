@@ -149,6 +149,32 @@ op_discover(struct asker *a, struct rbuf *in)
 
 /* --- reaching --- */
 
+/* Why a peer could not be asked, and what to do. */
+static const char *
+unasked(int rc)
+{
+	switch (rc) {
+	case RC_DENIED:
+		return "That installation does not know this one, which does not "
+		    "call from a private address: enter it there, with "
+		    "storegridctl peer add ADDRESS --fingerprint F (F stands in "
+		    "storegridctl status here).";
+	case RC_PIN:
+		return "Another key answers at the peer's address.";
+	case RC_REFUSED:
+	case RC_TIMEOUT:
+	case RC_UNREACHABLE:
+		return "The peer's Ports.GUI does not answer from here. Backups "
+		    "are not affected.";
+	case RC_BUSY:
+	case RC_LIMIT:
+		return "The peer was asked a moment ago: try again in ten seconds.";
+	default:
+		return "The peer could not be asked; the log says why.";
+	}
+}
+
+
 static void
 begin_wait(struct asker *a)
 {
@@ -238,7 +264,7 @@ asker_dialed(struct asker *a, const struct dial *v, int rc, struct rbuf *more)
 		return RC_OK;
 	if (a->op == CAT_OP_REACH)
 		return rc == RC_OK && more != NULL ? reach_rows(a, more) :
-		    asker_end(a, rc, "The peer could not be asked.");
+		    asker_end(a, rc, unasked(rc));
 	for (uint8_t i = 0; i < a->n_reach; i++) {
 		struct reach *r = &a->reach[i];
 

@@ -412,6 +412,7 @@ main(void)
 		}
 		for (struct run *r = st->v->runs; r != NULL; r = r->next)
 			tell_left(&st->srv.tell, r);
+		tell_end(&st->srv.tell);
 		vault_close(st->v);
 	}
 	return 0;

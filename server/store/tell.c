@@ -207,10 +207,13 @@ tell_committed(struct tell *t, struct feed_run *f, const struct commit *c)
 	send_run(t, f);
 	if (send_snapshot(t, c->client, c->client_len, &c->server) == RC_AGAIN)
 		ask(t, seq - 1);
-	if (t->space_ms + TELL_SPACE_MS > now)
+	/* A sample from before the commit, as the one of the store's start, does
+	 * not delay this one. */
+	if (t->space_ms != 0 && t->space_ms + TELL_SPACE_MS > now)
 		now = t->space_ms + TELL_SPACE_MS;
 	if (now < t->space_due_ms)
 		t->space_due_ms = now;
+	t->space_old = true;
 }
 
 /* One batch, and only when the channel was found at most a quarter full
@@ -421,8 +424,17 @@ tell_tick(struct tell *t, uint64_t now, int *wait_ms)
 			return;
 		}
 		send_space(t);
-		t->space_ms = now;
+		if (t->space_old)
+			t->space_ms = now;
+		t->space_old = false;
 		t->space_due_ms = now + TELL_HOURLY_MS;
 	}
 	sooner(wait_ms, now, t->space_due_ms);
+}
+
+void
+tell_end(struct tell *t)
+{
+	if (t->c != NULL && t->space_old && size_packs(t))
+		send_space(t);
 }

@@ -16,7 +16,7 @@
  * a snapshot, which is told again once there is room.
  */
 #define TELL_GOING_MS	2000		/* of one run */
-#define TELL_SPACE_MS	10000		/* after commits */
+#define TELL_SPACE_MS	10000		/* between two after commits */
 #define TELL_HOURLY_MS	3600000
 #define TELL_BATCH	16		/* snapshots of an answer, in one turn */
 #define TELL_BATCH_MS	5
@@ -31,7 +31,9 @@ struct tell {
 	uint64_t	 after;
 	/* packs that grow no more, by kind: all up to this number */
 	uint64_t	 sized[2], sized_bytes, sized_packs;
-	uint64_t	 space_ms, space_due_ms;	/* told last, next */
+	uint64_t	 space_ms;	/* told last for a commit's sake */
+	uint64_t	 space_due_ms;
+	bool		 space_old;	/* a commit came after the last one */
 	struct told_done {
 		uint8_t		run[16], client[16];
 		uint64_t	vault_seq;
@@ -62,6 +64,8 @@ void	tell_keep(struct tell *t, const struct run *r, struct feed_run *f);
 /* The answer was sent. */
 void	tell_committed(struct tell *t, struct feed_run *f,
 	    const struct commit *c);
+/* The store ends: what would have been told later. */
+void	tell_end(struct tell *t);
 /* A client's REPORT; false: not of a run of this client that lives or was just
  * committed, and not passed on. */
 bool	tell_report(struct tell *t, const uint8_t client[16],

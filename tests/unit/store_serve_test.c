@@ -606,16 +606,63 @@ a_committed_run_is_told_in_its_order(void **state)
 	assert_int_equal(t.snap.started, began);
 	assert_int_equal(t.snap.vault_seq, 1);
 	assert_int_equal(t.snap.closure_objects, 3);
-	/* Space, but not again within ten seconds. */
-	assert_true(r.srv.tell.space_due_ms <= io_now_ms() + TELL_SPACE_MS);
-	assert_false(told(&t));
-	r.srv.tell.space_due_ms = io_now_ms();
+	/* Space with what came, though it was told just before. */
 	turn(&r);
 	must_tell(&t, MSG_CAT_SPACE);
 	assert_int_equal(t.space.snapshots, 1);
 	assert_int_equal(t.space.objects, 3);
 	assert_int_equal(t.space.packs, 2);
 	assert_true(t.space.bytes > t.run.received);
+	peer_free(p);
+	chan_free(t.c);
+	rig_free(&r);
+}
+
+static void
+space_is_told_at_once_after_a_commit_then_every_ten_seconds(void **state)
+{
+	int wait_ms = -1;
+	struct told t;
+	struct rig r;
+	struct peer *p;
+
+	(void)state;
+	rig_new(&r);
+	watch(&r, &t);
+	turn(&r);
+	must_tell(&t, MSG_CAT_SPACE);
+	p = peer_new(&r, 3);
+	for (uint8_t n = 1; n <= 3; n++) {
+		backup(&r, p, n, 100u * n, 100000);
+		turn(&r);
+		must_tell(&t, MSG_CAT_RUN);
+		must_tell(&t, MSG_CAT_RUN);
+		must_tell(&t, MSG_CAT_SNAPSHOT);
+		/* Not again at once; what waits then is the newest. */
+		if (n > 1) {
+			assert_false(told(&t));
+			continue;
+		}
+		must_tell(&t, MSG_CAT_SPACE);
+		assert_int_equal(t.space.snapshots, 1);
+		assert_true(t.space.bytes > 100000);
+	}
+	tell_tick(&r.srv.tell, io_now_ms() + TELL_SPACE_MS - 1000, &wait_ms);
+	assert_false(told(&t));
+	assert_true(wait_ms > 0 && wait_ms <= 1000);
+	tell_tick(&r.srv.tell, io_now_ms() + TELL_SPACE_MS, &wait_ms);
+	must_tell(&t, MSG_CAT_SPACE);
+	assert_int_equal(t.space.snapshots, 3);
+	assert_true(t.space.bytes > 300000);
+	/* A store that ends tells what would have waited, and only then. */
+	tell_end(&r.srv.tell);
+	assert_false(told(&t));
+	backup(&r, p, 4, 400, 100000);
+	while (told(&t))
+		assert_int_not_equal(t.type, MSG_CAT_SPACE);
+	tell_end(&r.srv.tell);
+	must_tell(&t, MSG_CAT_SPACE);
+	assert_int_equal(t.space.snapshots, 4);
 	peer_free(p);
 	chan_free(t.c);
 	rig_free(&r);
@@ -864,6 +911,8 @@ main(void)
 		cmocka_unit_test(rights_are_asked_for_each_frame),
 		cmocka_unit_test(hostile_frames_harm_nobody_else),
 		cmocka_unit_test(a_committed_run_is_told_in_its_order),
+		cmocka_unit_test(
+		    space_is_told_at_once_after_a_commit_then_every_ten_seconds),
 		cmocka_unit_test(a_run_that_goes_on_is_told_every_two_seconds),
 		cmocka_unit_test(a_run_that_is_given_up_is_told_once),
 		cmocka_unit_test(a_catalog_that_does_not_read_stops_no_backup),
