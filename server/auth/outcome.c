@@ -67,12 +67,13 @@ failed(struct authd *a, const struct attempt *t, const char *act,
     const char *text)
 {
 	delay_failed(a->delay, &t->who, a->o.ms());
+	if (t->w != NULL)
+		auth_event(a, t->w, AUTH_EV_PASSWORD);
+	/* before what takes longer for a name that somebody has */
+	say(a, t, RC_AUTH, text);
 	if (t->known)
 		(void)db_user_failed(a->db, t->user.id);
 	record(a, t, act, RC_AUTH, t->known ? "" : "no such user");
-	if (t->w != NULL)
-		auth_event(a, t->w, AUTH_EV_PASSWORD);
-	say(a, t, RC_AUTH, text);
 }
 
 /* A new session for whoever proved to be this user. */

@@ -271,7 +271,7 @@ pair_opened(const struct auth_call *q, const struct pair_open *o)
 		    "forgotten", NULL);
 	if (rc != RC_OK)
 		return rc;
-	e.who = e.object = v->ask.name;
+	e.object = v->ask.name;		/* its own word: nobody's `who` */
 	notes_audit(&q->a->notes, &e);
 	log_notice("pairing asked by \"%s\" from %s", v->ask.name, from);
 	return pair_state(q, &s);

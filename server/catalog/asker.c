@@ -37,6 +37,9 @@ query_over(struct asker *a)
 	if (a->probing)
 		a->o->probes--;
 	a->probing = false;
+	for (unsigned i = 0; i < ASKER_STREAMS; i++)
+		if (a->o->streams[i] == a)
+			a->o->streams[i] = NULL;
 	a->state = ASKER_IDLE;
 }
 
@@ -102,16 +105,43 @@ may(const struct asker *a, uint8_t op)
 	return a->right >= ops[op].right;
 }
 
+/* A place for one more stream of this user. */
+static int
+stream_place(const struct asker *a, const struct asker ***place)
+{
+	unsigned own = 0;
+
+	*place = NULL;
+	for (unsigned i = 0; i < ASKER_STREAMS; i++) {
+		const struct asker **p = &a->o->streams[i];
+
+		if (*p == NULL)
+			*place = p;
+		else if (strcmp((*p)->who, a->who) == 0)
+			own++;
+	}
+	if (own >= ASKER_OWN_STREAMS)
+		return RC_LIMIT;
+	return *place == NULL ? RC_BUSY : RC_OK;
+}
+
 static int
 subscribe(struct asker *a, struct rbuf *in)
 {
+	const struct asker **place;
 	uint64_t after;
 	int rc;
 
 	if ((rc = rbuf_u64(in, &after)) != RC_OK || (rc = rbuf_end(in)) != RC_OK)
 		return rc;
+	/* server/http/events.c tells the reader which of the two it was */
+	if ((rc = stream_place(a, &place)) != RC_OK)
+		return asker_end(a, rc, rc == RC_LIMIT ?
+		    "This user has too many event streams open." :
+		    "Too many event streams are open.");
 	if ((rc = asker_end(a, RC_OK, NULL)) != RC_OK)
 		return rc;
+	*place = a;
 	a->event = after;
 	a->state = ASKER_LISTENS;
 	return asker_go(a) == RC_LIMIT ? RC_LIMIT : RC_OK;

@@ -15,6 +15,9 @@
 #define ASKER_PROBE_MS	8000
 #define ASKER_PROBES	4	/* PROBE queries at once */
 #define ASKER_USER_MAX	63
+/* Each holds an api process for minutes: */
+#define ASKER_STREAMS	16	/* SUBSCRIBE at once, RC_BUSY above */
+#define ASKER_OWN_STREAMS 2	/* of one user, RC_LIMIT above */
 
 /* What all askers share. */
 struct office {
@@ -25,6 +28,7 @@ struct office {
 	void		*arg;
 	unsigned	 probes;	/* under way */
 	uint32_t	 last;
+	const struct asker *streams[ASKER_STREAMS];
 };
 
 enum asker_state { ASKER_IDLE, ASKER_ROWS, ASKER_WAITS, ASKER_LISTENS };

@@ -14,7 +14,7 @@
 
 #define INTERVAL_MAX	3600	/* believed of an announcement, seconds */
 #define RUMOUR_KEEP	86400	/* nobody was ever met there */
-#define SILENT_KEEP	(30 * 86400)	/* met on the link only, never proven */
+#define SILENT_KEEP	(30 * 86400)	/* not proven, or by calling only */
 
 static const uint8_t zeros[ED25519_LEN];
 
@@ -134,9 +134,19 @@ fits(const struct peer *p, const char *text)
 int
 peers_find(struct peers *t, const char *text, struct peer **out)
 {
+	char fp[PEER_FP_LEN + 1];
+
 	*out = NULL;
 	if (text[0] == '\0')
 		return RC_NOENT;
+	/* all of a fingerprint is that peer, whatever others call themselves */
+	for (size_t i = 0; i < t->n; i++) {
+		peer_fp(t->v[i], fp);
+		if (peer_known(t->v[i]) && strcmp(fp, text) == 0) {
+			*out = t->v[i];
+			return RC_OK;
+		}
+	}
 	for (size_t i = 0; i < t->n; i++) {
 		if (!fits(t->v[i], text))
 			continue;
@@ -182,7 +192,8 @@ peers_tick(struct peers *t)
 		if (p->up && !up)
 			event_add(t->c, "peer", p->info.id, "silent");
 		p->up = up;
-		if (p->hand || p->proven != 0 || p->dial != 0)
+		if (p->hand || p->dial != 0 ||
+		    (p->proven != 0 && p->how != PEER_CALLED))
 			continue;
 		if ((peer_seen(p) == 0 && now - p->heard > RUMOUR_KEEP &&
 		    now - p->first_seen > RUMOUR_KEEP) ||

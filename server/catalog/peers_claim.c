@@ -116,30 +116,38 @@ peers_judge(struct peers *t)
 
 /* --- room --- */
 
-/* Lower goes first; -1: stays whatever comes. */
+/*
+ * Lower goes first; -1: stays whatever comes.  Anybody may call with as many keys
+ * as they like to make: that such a key was proven keeps no place from a
+ * person.
+ */
 static int
-worth(const struct peers *t, const struct peer *p)
+worth(const struct peers *t, const struct peer *p, bool by_hand)
 {
-	if (p->hand || p->proven != 0 || p->dial != 0)
+	bool called = p->how == PEER_CALLED;
+
+	if (p->hand || p->dial != 0 || (p->proven != 0 && !(called && by_hand)))
 		return -1;
 	if (peer_seen(p) == 0)
 		return 0;
 	if (p->hidden)
 		return 1;
-	return peer_state(t, p) == PEER_STATE_SILENT ? 2 : -1;
+	if (peer_state(t, p) == PEER_STATE_SILENT)
+		return p->proven == 0 ? 2 : 3;
+	return p->proven == 0 ? -1 : 4;
 }
 
 static struct peer *
-weakest(struct peers *t)
+weakest(struct peers *t, bool by_hand)
 {
 	struct peer *w = NULL;
 	int64_t seen, seen_w = 0;
-	int v, v_w = 3;
+	int v, v_w = 5;
 
 	for (size_t i = 0; i < t->n; i++) {
 		struct peer *p = t->v[i];
 
-		if ((v = worth(t, p)) == -1 || v > v_w)
+		if ((v = worth(t, p, by_hand)) == -1 || v > v_w)
 			continue;
 		seen = peer_seen(p) != 0 ? peer_seen(p) : p->heard;
 		if (w == NULL || v < v_w || seen < seen_w) {
@@ -170,7 +178,7 @@ peer_new(struct peers *t, bool by_hand, struct peer **out)
 	int rc;
 
 	if (t->n == PEERS_MAX) {
-		if ((p = weakest(t)) == NULL)
+		if ((p = weakest(t, by_hand)) == NULL)
 			return by_hand ? RC_FULL : RC_LIMIT;
 		if ((rc = peer_remove(t, p)) != RC_OK)
 			return rc;

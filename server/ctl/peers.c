@@ -132,21 +132,64 @@ static const struct ctl_table peers_table = {
 	"FOUND BY   COMPARED  LABEL", print_peer,
 };
 
+static bool
+same_member(const struct json_doc *d, const struct json_value *a,
+    const struct json_value *b, const char *name)
+{
+	const char *text = json_string(d, a, name, "");
+
+	return text[0] != '\0' &&
+	    strcmp(text, json_string(d, b, name, "")) == 0;
+}
+
+/*
+ * Whose name or address v took: that one stays until it is forgotten.  NULL: v
+ * is the known one itself, and TLS there has another key.
+ */
+static const struct json_value *
+known_one(const struct json_doc *d, const struct json_value *v)
+{
+	const struct json_value *o, *first, *by_name = NULL, *by_addr = NULL;
+	bool before = true;
+
+	first = json_first(d, json_get(d, json_root(d), "peers"));
+	for (o = first; o != NULL; o = json_next(d, o)) {
+		if (o == v) {
+			before = false;
+			continue;
+		}
+		/* of two in conflict the older one comes first */
+		if (json_int(d, o, "conflict", 0) && !before)
+			continue;
+		if (by_name == NULL && same_member(d, o, v, "id"))
+			by_name = o;
+		if (by_addr == NULL && same_member(d, o, v, "address") &&
+		    json_int(d, o, "port", 0) == json_int(d, v, "port", 0))
+			by_addr = o;
+	}
+	return by_name != NULL ? by_name : by_addr;
+}
+
 static void
 tell_conflicts(const struct json_doc *d)
 {
-	const struct json_value *v;
+	const struct json_value *v, *old;
 
 	v = json_first(d, json_get(d, json_root(d), "peers"));
 	for (; v != NULL; v = json_next(d, v)) {
 		if (!json_int(d, v, "conflict", 0))
+			continue;
+		/* of the known one it is told already */
+		if ((old = known_one(d, v)) != NULL &&
+		    json_int(d, old, "conflict", 0))
 			continue;
 		printf("\nKEY CHANGED: ");
 		ctl_print(json_string(d, v, "id", "?"), 0);
 		printf(" answers with another key than before. The known one "
 		    "was kept. If the\nmachine was set up anew, compare the "
 		    "fingerprint there and then: storegridctl peer forget ");
-		ctl_print(json_string(d, v, "fingerprint", ""), 0);
+		ctl_print(json_string(d, old != NULL ? old : v, "fingerprint",
+		    ""), 0);
 		putchar('\n');
 	}
 }

@@ -175,6 +175,7 @@ page_reach(struct page *p, const struct json_doc *reach)
 }
 
 /* snprintf() behind what is there already. */
+__attribute__((format(printf, 3, 4)))
 static void
 append(char *out, size_t size, const char *fmt, ...)
 {

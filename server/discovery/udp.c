@@ -80,8 +80,14 @@ set_filter(const struct udp *u, bool multicast)
 	struct sock_fprog prog = { NITEMS(f), f };
 	static const int on = 1;
 
-	if (setsockopt(u->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
-	    sizeof(prog)) != 0 ||
+	int rc = setsockopt(u->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
+	    sizeof(prog));
+
+	/* The socket is the master's and outlives us: who was here before has
+	 * left the same filter, and locked. */
+	if (rc != 0 && errno == EPERM)
+		return;
+	if (rc != 0 ||
 	    setsockopt(u->fd, SOL_SOCKET, SO_LOCK_FILTER, &on,
 	    sizeof(on)) != 0)
 		fatal("socket filter: %s", strerror(errno));

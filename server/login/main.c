@@ -125,8 +125,9 @@ main(void)
 		fatal("libraries do not start");
 	if ((l.auth = role_chan(&l.env, FD_AUTH, ROLE_AUTH)) == NULL)
 		fatal("no channel to auth");
+	/* systemd's unit forbids it: then the limits of auth alone hold */
 	if (setpriority(PRIO_PROCESS, 0, NICE) != 0)
-		log_warn("priority: %s", strerror(errno));
+		log_info("priority not lowered: %s", strerror(errno));
 	role_drop(&l.env);
 	role_enter(&l.env);
 	do

@@ -310,6 +310,7 @@ void	dialer_gone(struct master *m);
 int	dialer_socket(const struct master *m);
 void	dialer_accept(struct master *m);
 void	catalog_gone(struct master *m);
+void	api_auth_gone(struct master *m);
 
 /* vaults.c */
 int	on_cat_wake(void *self, struct chan *c, struct msg *msg);

@@ -154,6 +154,10 @@ prepare(int fd, const struct inherited *in)
 
 	if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)
 		return -1;
+	/* Not the dialer's, which becomes a channel: those carry descriptors
+	 * alone, and PEERCRED tells who came. */
+	if (in->domain == AF_UNIX && in->type != SOCK_STREAM)
+		return 0;
 	if (in->domain == AF_UNIX)
 		return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on,
 		    sizeof(on));

@@ -43,17 +43,29 @@ service_of(struct proc *p)
 	return NULL;
 }
 
+/* One that crashed may have been somebody's doing: for the audit log as well. */
+static void
+tell_crash(struct proc *p, int sig)
+{
+	char text[160];
+
+	proc_text(p, text, sizeof(text));
+	if (sig == SIGSYS)
+		log_err("seccomp-kill %s", text);
+	else
+		log_err("crash %s signal=%s", text, sigabbrev_np(sig));
+	audit(p->m, sig == SIGSYS ? "seccomp-kill" : "crash",
+	    role_name(p->role), text);
+}
+
 static void
 tell(struct proc *p, int status, bool service)
 {
 	char text[160];
 
 	proc_text(p, text, sizeof(text));
-	if (is_crash(status) && WTERMSIG(status) == SIGSYS)
-		log_err("seccomp-kill %s", text);
-	else if (is_crash(status))
-		log_err("crash %s signal=%s", text,
-		    sigabbrev_np(WTERMSIG(status)));
+	if (is_crash(status))
+		tell_crash(p, WTERMSIG(status));
 	else if (p->ended_by_us)
 		return;
 	else if (WIFSIGNALED(status))
@@ -98,6 +110,8 @@ service_gone(struct service *svc, const struct proc *p)
 		dialer_gone(m);
 	if (svc->role == ROLE_CATALOG)
 		catalog_gone(m);
+	if (svc->role == ROLE_AUTH)
+		api_auth_gone(m);
 	/* What idle workers hold of it leads nowhere now. */
 	if (svc->role == ROLE_LOGGER || svc->role == ROLE_KEYD ||
 	    svc->role == ROLE_AUTH)

@@ -70,10 +70,14 @@ on_api_grant(void *self, struct chan *c, struct msg *msg)
 		return RC_OK;
 	}
 	worker->right = right;
-	worker->authed = true;
 	memcpy(worker->identity, identity, sizeof(identity));
 	memcpy(worker->user, user, sizeof(user));
-	conn_state(p->m, conn, CONN_AUTHED);
+	/* Anybody can make a key and prove it: another installation stays
+	 * among those who may be sent away, and has a stranger's time. */
+	if (right != RIGHT_PEER) {
+		worker->authed = true;
+		conn_state(p->m, conn, CONN_AUTHED);
+	}
 	log_info("api-grant %s right=%u user=%s",
 	    proc_text(worker, text, sizeof(text)), right, user);
 	give_catalog(worker);
@@ -82,13 +86,23 @@ on_api_grant(void *self, struct chan *c, struct msg *msg)
 
 /* Its session or token ended: neither its answers nor its channel to the
  * catalog may outlive that. */
+static void
+cut(struct proc *worker)
+{
+	char text[160];
+
+	log_notice("api-cut-off %s", proc_text(worker, text, sizeof(text)));
+	/* twice: nothing is to be finished first */
+	proc_stop(worker, 1000);
+	proc_send(worker, MSG_STOP, NULL, -1);
+}
+
 int
 on_api_cut(void *self, struct chan *c, struct msg *msg)
 {
 	struct proc *p = self, *worker;
 	uint32_t number;
 	uint64_t conn;
-	char text[160];
 	int rc;
 
 	(void)c;
@@ -100,11 +114,21 @@ on_api_cut(void *self, struct chan *c, struct msg *msg)
 	if (worker == NULL || worker->role != ROLE_API ||
 	    worker->state != PROC_BUSY || worker->conn.id != conn)
 		return RC_OK;
-	log_notice("api-cut-off %s", proc_text(worker, text, sizeof(text)));
-	/* twice: nothing is to be finished first */
-	proc_stop(worker, 1000);
-	proc_send(worker, MSG_STOP, NULL, -1);
+	cut(worker);
 	return RC_OK;
+}
+
+/* The next auth knows nobody who is signed in, so it could cut off none of
+ * them; the mode of the control socket asks no auth. */
+void
+api_auth_gone(struct master *m)
+{
+	struct proc *p;
+
+	for (p = m->procs; p != NULL; p = p->next)
+		if (p->role == ROLE_API && p->state == PROC_BUSY &&
+		    p->right != RIGHT_NONE && p->conn.kind != PORT_CONTROL)
+			cut(p);
 }
 
 /* What the master itself did, for the audit log; lost while there is none. */

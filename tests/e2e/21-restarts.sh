@@ -5,6 +5,8 @@
 
 extra='Limits: { Exempt = ["127.0.0.0/8"]; };
 Pool: { SessionMin = 4; };'
+# a discovery role that answers, and sends nothing by itself
+DISCOVERY='Multicast: { Enabled = 0; }; TCP: { Enabled = 0; }; UDPScan: { Answer = 1; };'
 write_conf "$extra"
 start_server || { not_ok "the server starts"; exit 1; }
 
@@ -42,7 +44,7 @@ other_pid() { # ROLE PID: status has the role, under another pid
 	[ -n "$now" ] && ! grep -qx "$2" <<<"$now"
 }
 enough_sessions() { [ "$(pids session | wc -l)" -ge 4 ]; }
-for role in logger keyd auth listener session store; do
+for role in logger keyd auth login catalog scan dialer listener session store; do
 	if [ "$role" = store ]; then
 		check "a backup before" backup
 	fi

@@ -10,8 +10,8 @@ check "make install" make -s -C "$BUILD" install DESTDIR="$inst"
 prefix=$(sed -n 's/^prefix = //p' "$BUILD/Makefile")
 sysconf=$(sed -n 's/^sysconfdir = //p' "$BUILD/Makefile")
 sysconf=${sysconf//'${prefix}'/$prefix}
-programs="sg-auth sg-confparse sg-engine sg-http sg-keyd sg-listener sg-logger sg-net
-	sg-resolve sg-session sg-store"
+programs="sg-auth sg-catalog sg-confparse sg-dialer sg-discover sg-engine sg-http sg-keyd
+	sg-listener sg-logger sg-login sg-net sg-peer sg-resolve sg-seek sg-session sg-store"
 layout() {
 	local f bad=0
 	for f in bin/storegrid sbin/storegridd sbin/storegridctl \
@@ -19,6 +19,11 @@ layout() {
 	    lib/systemd/system/storegridd.service \
 	    lib/systemd/system/storegridd-backup.socket \
 	    lib/systemd/system/storegridd-ssl.socket \
+	    lib/systemd/system/storegridd-gui.socket \
+	    lib/systemd/system/storegridd-discovery.socket \
+	    lib/systemd/system/storegridd-scan.socket \
+	    lib/systemd/system/storegridd-dialer.socket \
+	    lib/systemd/system/storegridd-dialer.service \
 	    lib/systemd/system/storegridd-control.socket \
 	    lib/sysusers.d/storegrid.conf lib/tmpfiles.d/storegrid.conf \
 	    share/man/man1/storegrid.1 share/man/man5/SGConfiguration.conf.5 \
@@ -103,8 +108,8 @@ needs() { # LIBRARY PROGRAMS...: they alone are linked with it
 	[ "$got" = "$(printf '%s\n' "$@" | sort | tr '\n' ' ')" ] ||
 		{ echo "$lib: $got"; return 1; }
 }
-check "TLS is in session and net alone" needs libssl sg-net sg-session
-check "SQLite is in auth alone" needs libsqlite3 sg-auth
+check "TLS is in the workers that speak it alone" needs libssl sg-http sg-net sg-peer sg-session
+check "SQLite is in auth and catalog alone" needs libsqlite3 sg-auth sg-catalog
 check "libconfig is in confparse alone" needs libconfig sg-confparse
 no_shell() {
 	local f bad=0

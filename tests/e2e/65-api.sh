@@ -137,6 +137,17 @@ sed '1,/^\r*$/d' "$T/answer" >"$T/metrics"
 if [ "$(tail -n 1 "$T/metrics")" = "# EOF" ]; then ok "they end as OpenMetrics do"; else not_ok "they end as OpenMetrics do"; fi
 check "promtool finds nothing" promtool check metrics <"$T/metrics"
 
+# --- auth starts anew: it knows nobody, so nobody is signed in any more ---
+api one GET /api/v1/events "$operator" >"$T/cut" 2>&1 &
+stream=$!
+sleep 1
+kill -KILL "$(ctl status --json | grep -o '"role":"auth","pid":[0-9]*' | grep -o '[0-9]*$')"
+in_log "who was signed in when auth died is cut off" 'api-cut-off role=api '
+kill "$stream" 2>/dev/null
+wait "$stream" 2>/dev/null
+for _ in $(seq 50); do one GET /api/v1/me "$operator"; [ "$(status)" = 200 ] && break; sleep 0.1; done
+is "and signs in with the same session" 200 GET /api/v1/me "$operator"
+
 # --- revoked ---
 one POST /api/v1/signout "$viewer"
 is "a session that signed out is nobody" 401 GET /api/v1/me "$viewer"

@@ -13,6 +13,9 @@ for u in storegridd.service; do
 	check "exposure of $u is at most 1.0 with the socket units" score "" 10
 	check "and at most 2.0 where it opens its ports itself" score own 20
 done
+# it has a network, which the other has not
+u=storegridd-dialer.service
+check "exposure of $u is at most 2.0" score "" 20
 
 ct=$T/ct
 mkdir "$ct"
@@ -27,7 +30,9 @@ trap unmount EXIT
 mount -t overlay overlay -o "lowerdir=/,upperdir=$ct/up,workdir=$ct/work" "$ct/root"
 r=$ct/root
 check "make install DESTDIR= lays the tree out" make -s -C "$BUILD" install DESTDIR="$r"
-for f in usr/sbin/storegridd usr/sbin/storegridctl usr/bin/storegrid \
+for f in usr/sbin/storegridd usr/sbin/storegridctl usr/libexec/storegrid/sg-dialer \
+    usr/lib/systemd/system/storegridd-{dialer.service,dialer.socket,gui.socket} \
+    usr/lib/systemd/system/storegridd-{discovery,scan}.socket usr/bin/storegrid \
     usr/libexec/storegrid/sg-session usr/lib/systemd/system/storegridd.service \
     usr/lib/sysusers.d/storegrid.conf usr/lib/tmpfiles.d/storegrid.conf; do
 	[ -e "$r/$f" ] || note "missing: /$f"
@@ -67,6 +72,46 @@ systemctl daemon-reload
 check "the units start" systemctl enable --now storegridd.service
 check "the server answers" timeout 20 storegridctl status
 check "sandbox shows it" storegridctl sandbox
+# pid ROLE: of the one that status lists, within 10 s
+pid() {
+	for _ in $(seq 100); do
+		storegridctl status | awk -v r="$1" '$1 == r { print $2; f = 1; exit } END { exit !f }' && return
+		sleep 0.1
+	done
+	storegridctl status
+	return 1
+}
+for r in login catalog mcast dialer; do check "there is a $r" pid "$r"; done
+check "no scan, which nobody enabled" sh -c '! storegridctl status | grep -q "^scan "'
+check "its socket is not enabled" sh -c '[ "$(systemctl is-enabled storegridd-scan.socket)" = disabled ]'
+ss -Hlntu | awk '{ n = split($5, a, ":"); print $1, a[n] }' | sort -u >/var/sgtest/ports
+for p in "tcp 32004" "tcp 32005" "udp 6363" "udp 6364"; do
+	check "open: $p" grep -qx "$p" /var/sgtest/ports
+done
+check "and no others" sh -c '[ "$(grep -c . /var/sgtest/ports)" = 4 ]'
+check "the server's unit has no network" sh -c '[ "$(readlink /proc/'"$(pid master)"'/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+check "the dialer has one" sh -c '[ "$(readlink /proc/'"$(pid dialer)"'/ns/net)" = "$(readlink /proc/self/ns/net)" ]'
+# hello ADDR: somebody connects there, within 10 s, and speaks TLS
+hello() {
+	timeout 15 python3 -c 'import socket, sys
+s = socket.create_server((sys.argv[1], 33005))
+s.settimeout(10)
+print("listening", flush=True)
+c = s.accept()[0]
+c.settimeout(5)
+assert c.recv(1) == b"\x16"' "$1" >/var/sgtest/hello 2>&1 &
+	h=$!
+	until grep -q listening /var/sgtest/hello; do sleep 0.05; kill -0 $h || return 1; done
+	storegridctl peer add "$1:33005" &&
+	    { wait $h || { cat /var/sgtest/hello; return 1; }; }
+}
+check "a peer is dialled through it" hello 127.0.0.1
+was=$(pid dialer)
+systemctl kill -s KILL storegridd-dialer.service
+sleep 1
+check "killed, the dialer comes back" sh -c '[ "$(storegridctl status | grep -c "^dialer ")" = 1 ] || sleep 2'
+check "as another process" test "$(pid dialer)" != "$was"
+check "which dials" hello 127.0.0.2
 sleep 1		# a worker that is just starting has not dropped anything yet
 storegridctl sandbox --json >/var/sgtest/sandbox.json
 check "no role but the master has a capability" \
@@ -85,6 +130,7 @@ check "the same" diff -r --no-dereference /usr/include /var/sgtest/restored/usr/
 check "the vault is its own user's" test "$(stat -c %U /var/lib/storegrid/vaults)" = _storegrid-store
 check "reload" systemctl reload storegridd.service
 check "restart" systemctl restart storegridd.service
+check "the dialer came again, too" pid dialer
 check "the snapshot is still there" sh -c 'storegrid snapshots | grep -q include'
 mkdir -p /etc/storegrid
 echo 'Ports: { Server = 32104; };' >/etc/storegrid/SGConfiguration.conf

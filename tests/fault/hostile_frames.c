@@ -110,7 +110,7 @@ do_long_frames(struct target *t, int argc, char **argv)
 static int
 do_unknown_types(struct target *t, int argc, char **argv)
 {
-	static const uint16_t types[] = { 0, 0x0007, 0x000f, 0x001c, 0x0038,
+	static const uint16_t types[] = { 0, 0x000c, 0x000f, 0x001d, 0x0038,
 	    0x0044, 0x00ff, 0x0100, 0x1603, 0x4745, 0x7fff, 0x8001, 0xffff };
 	struct tally y = { .name = "unknown-types" };
 	struct frame f = { .length = 8 };

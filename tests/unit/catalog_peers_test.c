@@ -420,6 +420,44 @@ invented_identities_push_out_nobody_who_counts(void **state)
 }
 
 static void
+callers_with_keys_they_made_keep_no_place_for_good(void **state)
+{
+	struct bench *b = *state;
+	struct addr a = help_addr("203.0.113.5", 32005);
+	struct peer *hand;
+	char id[32];
+
+	for (uint32_t i = 0; i < PEERS_MAX; i++) {
+		snprintf(id, sizeof(id), "x%u", i);
+		assert_int_equal(met(b, PEER_CALLED, "192.168.1.66", 1000 + i,
+		    id), RC_OK);
+	}
+	/* all are up: a person still finds room, others do not */
+	assert_int_equal(met(b, PEER_MCAST, "192.168.1.7", 1, "one"), RC_LIMIT);
+	assert_int_equal(peers_add(&b->t, &a, "", "", &hand), RC_OK);
+	assert_int_equal(b->t.n, PEERS_MAX);
+	b->c.now += 31 * 86400;
+	assert_int_equal(peers_tick(&b->t), RC_OK);
+	assert_int_equal(b->t.n, 1);
+	assert_ptr_equal(b->t.v[0], hand);
+}
+
+static void
+a_whole_fingerprint_names_one_peer_whatever_others_call_themselves(
+    void **state)
+{
+	struct bench *b = *state;
+	char fp[PEER_FP_LEN + 1];
+	struct peer *p;
+
+	assert_int_equal(met(b, PEER_MCAST, "192.168.1.7", 1, "one"), RC_OK);
+	peer_fp(get(b, 1), fp);
+	assert_int_equal(met(b, PEER_MCAST, "192.168.1.66", 2, fp), RC_OK);
+	assert_int_equal(peers_find(&b->t, fp, &p), RC_OK);
+	assert_ptr_equal(p, get(b, 1));
+}
+
+static void
 rumours_are_bounded_and_pass(void **state)
 {
 	struct bench *b = *state;
@@ -644,6 +682,8 @@ main(void)
 		T(a_changed_key_is_never_taken_silently),
 		T(removed_is_hidden_until_met_again_not_until_heard_of),
 		T(invented_identities_push_out_nobody_who_counts),
+		T(callers_with_keys_they_made_keep_no_place_for_good),
+		T(a_whole_fingerprint_names_one_peer_whatever_others_call_themselves),
 		T(rumours_are_bounded_and_pass),
 		T(a_liar_never_makes_us_dial_outside_the_limits),
 		T(others_hear_of_those_we_met_and_of_no_rumours),

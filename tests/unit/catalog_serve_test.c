@@ -14,7 +14,7 @@
 #include "server/catalog/serve.h"
 #include "tests/unit/catalog_help.h"
 
-#define FAR_MAX 8
+#define FAR_MAX 32
 
 /* The catalog in this process, and the far ends of its channels. */
 struct bench {
@@ -672,6 +672,47 @@ a_subscriber_hears_and_a_slow_one_is_dropped(void **state)
 	assert_int_equal(ask(b, c, &q), RC_EOF);
 }
 
+static void
+streams_are_two_of_a_user_and_sixteen_in_all(void **state)
+{
+	struct chan *c[ASKER_STREAMS], *more;
+	struct bench *b = *state;
+	struct who w = { .role = ROLE_API, .right = RIGHT_VIEWER,
+	    .addr = "192.168.1.5" };
+	struct wbuf q;
+	char user[16];
+
+	w.user = user;
+	for (int i = 0; i < ASKER_STREAMS; i++) {
+		snprintf(user, sizeof(user), "u%d", i / ASKER_OWN_STREAMS);
+		c[i] = join(b, &w);
+		put_valid(&q, CAT_OP_SUBSCRIBE);
+		assert_int_equal(ask(b, c[i], &q), RC_OK);
+		assert_int_equal(b->rc, RC_OK);
+	}
+	/* One more of the last of them, and one of somebody else. */
+	more = join(b, &w);
+	put_valid(&q, CAT_OP_SUBSCRIBE);
+	assert_int_equal(ask(b, more, &q), RC_OK);
+	assert_int_equal(b->rc, RC_LIMIT);
+	snprintf(user, sizeof(user), "other");
+	more = join(b, &w);
+	put_valid(&q, CAT_OP_SUBSCRIBE);
+	assert_int_equal(ask(b, more, &q), RC_OK);
+	assert_int_equal(b->rc, RC_BUSY);
+	/* It may ask on, and listen once another has left. */
+	put_valid(&q, CAT_OP_ALERTS);
+	assert_int_equal(ask(b, more, &q), RC_OK);
+	assert_int_equal(b->rc, RC_OK);
+	assert_ptr_equal(b->far[3], c[3]);
+	b->far[3] = NULL;
+	chan_free(c[3]);
+	run(b);
+	put_valid(&q, CAT_OP_SUBSCRIBE);
+	assert_int_equal(ask(b, more, &q), RC_OK);
+	assert_int_equal(b->rc, RC_OK);
+}
+
 static double
 ms_since(const struct timespec *t)
 {
@@ -811,6 +852,7 @@ main(void)
 		T(probe_tries_only_the_callers_own_announced_ports),
 		T(reach_waits_for_the_peer_while_others_are_served),
 		T(a_subscriber_hears_and_a_slow_one_is_dropped),
+		T(streams_are_two_of_a_user_and_sixteen_in_all),
 		T(the_overview_of_a_thousand_clients_is_quick),
 		T(storage_rows_are_hourly_for_one_and_daily_for_all),
 	};

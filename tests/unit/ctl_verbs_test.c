@@ -378,6 +378,50 @@ a_changed_key_stands_out(void **state)
 	has("peer forget ff112233445566778899aabbccddeeff\n");
 }
 
+#define ROW(fp, id, addr, conflict)				\
+	"{\"fingerprint\":\"" fp "\",\"id\":\"" id "\","		\
+	"\"address\":\"" addr "\",\"port\":32005,"		\
+	"\"port_gui\":32005,\"conflict\":" conflict "}"
+
+static void
+of_two_keys_the_old_one_is_named_to_be_forgotten(void **state)
+{
+	(void)state;
+	expect("GET /api/v1/peers", "", 200, "{\"peers\":["
+	    ROW("01", "b2", "192.0.2.1", "false") ","
+	    ROW("02", "b2", "192.0.2.9", "true") ","
+	    ROW("03", "b2", "192.0.2.8", "true") "]}");
+	assert_int_equal(run(ctl_peer_list, 0, NULL, NULL), CTL_OK);
+	has("\nKEY CHANGED: b2 ");
+	has("peer forget 01\n");
+	lacks("peer forget 02");
+	lacks("peer forget 03");
+}
+
+static void
+the_old_one_is_found_by_its_address_too(void **state)
+{
+	(void)state;
+	expect("GET /api/v1/peers", "", 200, "{\"peers\":["
+	    ROW("01", "b1", "192.0.2.1", "false") ","
+	    ROW("02", "b2", "192.0.2.1", "true") "]}");
+	assert_int_equal(run(ctl_peer_list, 0, NULL, NULL), CTL_OK);
+	has("\nKEY CHANGED: b2 ");
+	has("peer forget 01\n");
+}
+
+static void
+a_changed_key_is_told_once(void **state)
+{
+	(void)state;
+	expect("GET /api/v1/peers", "", 200, "{\"peers\":["
+	    ROW("01", "b2", "192.0.2.1", "true") ","
+	    ROW("02", "b2", "192.0.2.1", "true") "]}");
+	assert_int_equal(run(ctl_peer_list, 0, NULL, NULL), CTL_OK);
+	has("peer forget 01\n");
+	lacks("peer forget 02");
+}
+
 /* --- audit and history --- */
 
 static void
@@ -554,6 +598,9 @@ main(void)
 		cmocka_unit_test(an_address_may_have_a_port),
 		T(a_peer_by_hand_is_sent_as_an_address),
 		T(a_changed_key_stands_out),
+		T(of_two_keys_the_old_one_is_named_to_be_forgotten),
+		T(the_old_one_is_found_by_its_address_too),
+		T(a_changed_key_is_told_once),
 		T(a_broken_chain_is_exit_1),
 		T(a_broken_chain_is_exit_1_with_json_too),
 		T(a_whole_chain_tells_its_head),
