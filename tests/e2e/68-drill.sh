@@ -73,7 +73,7 @@ def noted(since):
         new = open(log, errors="replace").read().split("\n")[since:]
         for l in new:
             # the worker's own line says nothing: an attacker would not write it
-            if " api refused by=" not in l and re.search(r"seccomp-kill|role-dropped|refused|denied|not permitted|malformed|crash", l):
+            if " api refused by=" not in l and re.search(r"seccomp-kill|role-dropped|refused|denied|needs the right|malformed|crash", l):
                 return True
         time.sleep(0.1)
     return False
@@ -96,7 +96,8 @@ for who in ("before a log-in", "as a viewer"):
         since = lines()
         status, body = ask(s, "/healthz", token_of(n))
         s.close()
-        got = json.loads(body)["error"] if status == 418 else "dead"
+        # one that is ended while it answers leaves half an answer
+        got = json.loads(body)["error"] if status == 418 and body else "dead"
         ok = got in ("dead", "dropped", "no channel", "error") or got.endswith("refused")
         if not ok:
             bad[name] = got
