@@ -22,6 +22,7 @@ stop_helper() {
 start_helper() { # NAME ARGUMENTS...
 	local name=$1
 	shift
+	: >"$T/$name.out"	# the last one's "ready" is not this one's
 	python3 "$py" "$@" >"$T/$name.out" 2>"$T/$name.err" &
 	helper[$name]=$!
 	for _ in $(seq 100); do
