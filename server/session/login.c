@@ -12,6 +12,8 @@
 
 #define FEATURES	(PROTO_FEATURE_PAIR | PROTO_FEATURE_REPORT)
 
+#define PAIR_CLOSE_MS	3000	/* for the client to close after its answer */
+
 /* HELLO and HELLO_OK as they went over the wire: both are signed later. */
 struct hellos {
 	struct wbuf	hello, ok;
@@ -288,6 +290,13 @@ pairing(struct login *l, struct frame f, const uint8_t *p)
 	if (rc != RC_OK)
 		return rc;
 	l->paired = true;
+	/* It is the client that closes: an end that comes with the answer may
+	 * overtake it on its way through the client's processes, and a token is
+	 * told once only. */
+	if (l->deadline > io_now_ms() + PAIR_CLOSE_MS)
+		l->deadline = io_now_ms() + PAIR_CLOSE_MS;
+	(void)read_frame(l, PROTO_ST_AUTH, &f, &p);
+	l->code = 0;
 	return refuse(l, RC_EOF, 0, "pairing");
 }
 
